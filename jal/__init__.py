@@ -1,0 +1,1 @@
+"""jal: active learning on vision foundation models, in JAX."""
