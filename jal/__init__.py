@@ -1,1 +1,75 @@
-"""jal: active learning on vision foundation models, in JAX."""
+"""jal: active learning on vision foundation models, in JAX.
+
+    import jal
+
+    pool = jal.from_arrays(train_x, train_y, test_x, test_y)
+    result = jal.sweep(pool, "random, margins, dropquery", seeds=5)
+    result.metrics.groupby(["strategy", "labelled"])["accuracy"].mean()
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jal.errors import JalError
+    from jal.experiment import make_experiment
+    from jal.pool import digits, from_arrays, from_npz, load
+    from jal.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
+    from jal.sweep import SweepResult, run_sweep, sweep
+    from jal.types import Pool
+
+try:
+    __version__ = version("jal")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0.0.0"
+
+# Names are resolved on first use, so that `import jal` and `jal --help` stay quick.
+_HOMES = {
+    "JalError": "jal.errors",
+    "make_experiment": "jal.experiment",
+    "digits": "jal.pool",
+    "from_arrays": "jal.pool",
+    "from_npz": "jal.pool",
+    "load": "jal.pool",
+    "Choice": "jal.spec",
+    "ExperimentSpec": "jal.spec",
+    "ProbeSpec": "jal.spec",
+    "make_batches": "jal.spec",
+    "SweepResult": "jal.sweep",
+    "run_sweep": "jal.sweep",
+    "sweep": "jal.sweep",
+    "Pool": "jal.types",
+}
+
+__all__ = [
+    "Choice",
+    "ExperimentSpec",
+    "JalError",
+    "Pool",
+    "ProbeSpec",
+    "SweepResult",
+    "digits",
+    "from_arrays",
+    "from_npz",
+    "load",
+    "make_batches",
+    "make_experiment",
+    "run_sweep",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jal' has no attribute {name!r}")
+    import importlib
+    import sys
+
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    # Importing the submodule jal.sweep binds it over the function of the same name: bind it back.
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

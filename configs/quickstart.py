@@ -1,0 +1,18 @@
+"""A first look, offline: three strategies, five seeds, handwritten digits.
+
+    make quickstart
+"""
+
+from ml_collections import ConfigDict
+
+from jal.config import sweep_config
+
+
+def get_config() -> ConfigDict:
+    """15 rounds of one label a class."""
+    config = sweep_config()
+    config.pool.path = "digits"
+    config.strategies = "random,margins,dropquery"
+    config.seeds = 5
+    config.rounds = 15
+    return config

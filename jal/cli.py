@@ -1,0 +1,202 @@
+"""The command line: argument handling only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jal
+from jal.errors import JalError
+
+_DESCRIPTION = """\
+Active learning on vision foundation models, in JAX.
+
+Every command takes a config, a small Python file, and overrides of its keys as --config.key=value.
+"""
+
+_SWEEP_DESCRIPTION = """\
+Runs every strategy from every seed on a pool of embeddings, and writes into the workdir:
+
+  metrics.csv       one row a run and round: accuracy, macro-F1, AUROC, calibration, …
+  acquisitions.csv  every pool position that was labelled, in order
+  curves.png        learning curves, mean and spread over seeds
+  config.json, environment.json   what was run, on what
+"""
+
+_SWEEP_EPILOG = """\
+examples:
+  jal sweep --config=dropquery --workdir=runs/digits
+  jal sweep --config=dropquery --workdir=runs/pets --config.pool.path=pets.npz --config.seeds=5
+  jal sweep --config=dropquery --workdir=runs/lr --config.probe.lr=0.001,0.01
+  jal sweep --config=dropquery --workdir=runs/options \\
+      --config.strategies="margins,margins(oversample=50),dropquery(draws=5)"
+
+config keys (any can be overridden as --config.KEY=VALUE; * takes several values, comma-separated):
+{keys}
+strategies: {strategies}
+inits:      default, {inits}
+configs:    {configs} (or a file of your own)
+"""
+
+
+def _key_help() -> str:
+    from ml_collections import ConfigDict
+
+    from jal.config import key_paths, sweep_config
+
+    config = sweep_config()
+    lines = []
+    for path in key_paths(config):
+        node: ConfigDict = config
+        *parents, leaf = path.split(".")
+        for parent in parents:
+            node = node[parent]
+        several = node.get_type(leaf) is object
+        value = node[leaf]
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        lines.append(f"  {path + ('*' if several else ''):<24} {shown}")
+    return "\n".join(lines) + "\n"
+
+
+class _SweepParser(argparse.ArgumentParser):
+    """Composes its long epilog only when help is asked for: it needs imports that cost time."""
+
+    def format_help(self) -> str:
+        from jal.config import shipped_configs
+        from jal.selection import INITS, STRATEGIES
+
+        self.epilog = _SWEEP_EPILOG.format(
+            keys=_key_help(),
+            strategies=", ".join(STRATEGIES),
+            inits=", ".join(INITS),
+            configs=", ".join(shipped_configs()),
+        )
+        return super().format_help()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jal",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_SweepParser)
+    sweep = commands.add_parser(
+        "sweep",
+        help="run strategies × seeds on a pool of embeddings",
+        description=_SWEEP_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        usage="jal sweep --config=NAME|FILE --workdir=DIR [--overwrite] [--config.KEY=VALUE …]",
+    )
+    sweep.add_argument("--config", required=True, help="a shipped config's name, or a .py file")
+    sweep.add_argument("--workdir", required=True, help="folder for the results; made if missing")
+    sweep.add_argument(
+        "--overwrite", action="store_true", help="replace a finished sweep in the workdir"
+    )
+    return parser
+
+
+def configure_jax(devices: int = 0) -> None:
+    """One CPU device a core (unless told otherwise), and the persistent compilation cache.
+
+    Must run before jax's first computation. The environment's own settings are left alone.
+    """
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not forced and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", devices or cores or 1)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    from jal.config import load_config
+
+    config = load_config(arguments.config, overrides)
+    configure_jax(config.execution.devices)
+
+    from rich.console import Console
+
+    from jal.plan import make_groups
+    from jal.pool import load
+    from jal.progress import SweepProgress
+    from jal.report import summary_table
+    from jal.results import CURVES
+    from jal.sweep import run_sweep
+
+    console = Console()
+    loaded = load(config.pool.path, name=config.pool.name, backbone=config.pool.backbone)
+    groups = make_groups(config, loaded)
+    pool, batches = loaded.pool, groups[0].spec.batches
+    console.print(
+        f"{loaded.facts.name}: {pool.size} pool and {len(pool.test_labels)} test rows of "
+        f"{pool.features.shape[1]} dimensions, {pool.num_classes} classes; "
+        f"{sum(group.size for group in groups)} runs of {len(batches)} rounds up to "
+        f"{sum(batches)} labels",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if len(batches) < config.rounds:
+        console.print(f"the pool ends after {len(batches)} of the {config.rounds} rounds asked for")
+    with SweepProgress(sum(group.spec.rounds for group in groups), console) as progress:
+        result = run_sweep(
+            config,
+            loaded,
+            workdir=arguments.workdir,
+            overwrite=arguments.overwrite,
+            progress=progress,
+        )
+    _print_table(console, summary_table(result.metrics))
+    console.print(f"curves:  {Path(arguments.workdir) / CURVES}", highlight=False, soft_wrap=True)
+    console.print(f"results: {arguments.workdir}", highlight=False, soft_wrap=True)
+
+
+def _print_table(console: object, table: object) -> None:
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    assert isinstance(console, Console)
+    assert isinstance(table, pd.DataFrame)
+    shown = Table(title="test accuracy in % by labels (mean ± sd over runs), area under the curve")
+    for column in table.columns:
+        shown.add_column(column, justify="left" if column in ("strategy", "init") else "right")
+    for row in table.itertuples(index=False):
+        shown.add_row(*map(str, row))
+    console.print(shown)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code (2 when the input is wrong)."""
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    if parsed.version:
+        print(f"jal {jal.__version__}")
+        return 0
+    if parsed.command is None:
+        parser.print_help()
+        return 0
+    try:
+        _sweep(parsed, rest)
+    except JalError as error:
+        print(f"jal: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jal: interrupted; what was finished is in the workdir", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

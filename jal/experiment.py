@@ -1,0 +1,180 @@
+"""One active-learning experiment as a pure function of a key, whole or round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jal import metrics, probe, selection
+from jal.learners import frozen
+from jal.spec import ExperimentSpec, ProbeSpec
+from jal.types import ALState, Array, Hyper, Key, Labelled, Metrics, Pool, Strategy, View
+
+_PREPARE_SEED = 0
+
+
+class Caches(NamedTuple):
+    """What the initialisation and the strategy prepared for the pool, shared by all seeds."""
+
+    init: Any
+    strategy: Any
+
+
+class RoundKeys(NamedTuple):
+    """The keys of one round, so that no two uses share random numbers."""
+
+    select: Key
+    fit: Key
+
+
+def round_keys(key: Key, index: Array | int) -> RoundKeys:
+    """The keys of round `index` (1 is the first) of the run with this key."""
+    return RoundKeys(*jax.random.split(jax.random.fold_in(key, index)))
+
+
+def prepare(strategy: Strategy, pool: Pool, batches: tuple[int, ...]) -> Any:
+    """A strategy's (or init's) per-pool work; its key is fixed and the labels are hidden from it."""
+    blind = pool.replace(labels=jnp.full_like(pool.labels, -1))
+    return strategy.prepare(jax.random.key(_PREPARE_SEED), blind, batches)
+
+
+def _view(state: ALState, pool: Pool, features: Array, head: Any) -> View:
+    return View(
+        features=features,
+        pool_features=pool.features,
+        labelled=state.labelled,
+        labels=jnp.where(state.labelled, pool.labels, -1),
+        probe=head,
+        num_classes=pool.num_classes,
+    )
+
+
+def _label(state: ALState, picks: Array) -> ALState:
+    """Adds a batch to the labelled set."""
+    return state.replace(
+        order=lax.dynamic_update_slice(state.order, picks.astype(jnp.int32), (state.count,)),
+        count=state.count + picks.shape[0],
+        labelled=state.labelled.at[picks].set(True),
+    )
+
+
+def begin(
+    init: Strategy, spec: ProbeSpec, batches: tuple[int, ...], key: Key, pool: Pool, cache: Any
+) -> ALState:
+    """The state with the first batch labelled; nothing is fitted and the strategy has not started."""
+    init_key, learner_key, _ = jax.random.split(jax.random.fold_in(key, 0), 3)
+    state = ALState(
+        key=key,
+        order=jnp.zeros(sum(batches), jnp.int32),
+        count=jnp.int32(0),
+        labelled=jnp.zeros(pool.size, bool),
+        unknown_ratio=jnp.float32(jnp.nan),
+        probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout),
+        learner=frozen(spec).start(learner_key, pool),
+        strategy=(),
+    )
+    view = _view(state, pool, pool.features, None)
+    init_state = init.start(init_key, view, cache)
+    picks, _ = init.select(round_keys(key, 1).select, view, cache, init_state, batches[0])
+    return _label(state, picks)
+
+
+def start_strategy(strategy: Strategy, state: ALState, pool: Pool, cache: Any) -> ALState:
+    """The state after `begin`, with the strategy's own state made."""
+    _, _, key = jax.random.split(jax.random.fold_in(state.key, 0), 3)
+    view = _view(state, pool, pool.features, None)
+    return state.replace(strategy=strategy.start(key, view, cache))
+
+
+def fit_and_measure(
+    spec: ProbeSpec, size: int, state: ALState, pool: Pool, hyper: Hyper, index: Array | int
+) -> tuple[ALState, Metrics]:
+    """Fits the learner on the labelled set, padded to `size`, and measures it on the test split."""
+    rows = state.order[:size]
+    labelled = Labelled(rows, pool.labels[rows], jnp.arange(size) < state.count)
+    fitted = frozen(spec).fit(
+        round_keys(state.key, index).fit, state.learner, labelled, pool, hyper
+    )
+    scores = metrics.evaluate(probe.logits(fitted.probe, fitted.test_features), pool.test_labels)
+    seen = jnp.zeros(pool.num_classes, bool).at[labelled.labels].max(labelled.valid)
+    measured = Metrics(
+        labelled=state.count,
+        unknown_ratio=state.unknown_ratio,
+        classes_seen=seen.sum(),
+        epochs=fitted.epochs,
+        **scores,
+    )
+    return state.replace(probe=fitted.probe, learner=fitted.state), measured
+
+
+def query(
+    strategy: Strategy,
+    spec: ProbeSpec,
+    k: int,
+    state: ALState,
+    pool: Pool,
+    cache: Any,
+    index: Array | int,
+) -> ALState:
+    """Picks the batch of round `index` with the strategy, and labels it."""
+    features = frozen(spec).features(state.learner, pool)
+    view = _view(state, pool, features, state.probe)
+    picks, strategy_state = strategy.select(
+        round_keys(state.key, index).select, view, cache, state.strategy, k
+    )
+    predicted = jnp.argmax(probe.logits(state.probe, features[picks]), axis=1)
+    unknown = jnp.mean(predicted != pool.labels[picks])
+    return _label(state, picks).replace(strategy=strategy_state, unknown_ratio=unknown)
+
+
+def default_hyper(spec: ProbeSpec) -> Hyper:
+    """The spec's own learning rate and weight decay as arrays."""
+    return Hyper(jnp.float32(spec.lr), jnp.float32(spec.weight_decay))
+
+
+def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metrics]]:
+    """The whole experiment as one pure, jit- and vmap-able function.
+
+    Args:
+      spec: everything static.
+
+    Returns:
+      `experiment(key, pool, caches=None, hyper=None) -> (ALState, Metrics)`, the metrics with a
+      leading axis of rounds. `jax.vmap(experiment, in_axes=(0, None))(keys, pool)` is the sweep;
+      `caches` (from `prepare`) spares each call the per-pool work; `hyper` may be mapped over too.
+    """
+    later = list(enumerate(spec.batches))[1:]
+    first_batch = selection.make_init(spec.init)
+    strategy = selection.make_strategy(spec.strategy)
+
+    def experiment(
+        key: Key, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
+    ) -> tuple[ALState, Metrics]:
+        if caches is None:
+            caches = Caches(*(prepare(s, pool, spec.batches) for s in (first_batch, strategy)))
+        hyper = default_hyper(spec.probe) if hyper is None else hyper
+
+        def fit(state: ALState, index: Array | int) -> tuple[ALState, Metrics]:
+            return fit_and_measure(spec.probe, spec.budget, state, pool, hyper, index)
+
+        state = begin(first_batch, spec.probe, spec.batches, key, pool, caches.init)
+        state = start_strategy(strategy, state, pool, caches.strategy)
+        state, first = fit(state, 1)
+        rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]
+        for k, group in groupby(later, key=lambda item: item[1]):
+
+            def step(state: ALState, index: Array, k: int = k) -> tuple[ALState, Metrics]:
+                asked = query(strategy, spec.probe, k, state, pool, caches.strategy, index)
+                return fit(asked, index)
+
+            indices = jnp.array([position + 1 for position, _ in group])
+            state, measured = lax.scan(step, state, indices)
+            rows.append(measured)
+        return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows)
+
+    return experiment

@@ -1,0 +1,172 @@
+"""Runs one pure function over a leading axis of runs: mapped or vmapped, sharded over devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jal.errors import JalError
+from jal.types import Array
+
+MODES = ("auto", "map", "vmap")
+AXIS = "runs"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a leading axis of runs is laid out.
+
+    Attributes:
+      runs: how many runs are real.
+      mode: "map" (one run after another on each device) or "vmap" (all of a chunk at once).
+      chunk: runs vmapped at once; 1 in map mode.
+      mesh: the devices, on one axis.
+    """
+
+    runs: int
+    mode: str
+    chunk: int
+    mesh: Mesh
+
+    @property
+    def local(self) -> int:
+        """Rows a device holds, padding included.
+
+        At least two chunks: a loop over a single row is simplified by the compiler, which could change
+        the last bits, and a run must give the same picks alone as beside others.
+        """
+        share = -(-self.runs // self.mesh.size)
+        chunks = -(-share // self.chunk)
+        return (max(2, chunks) if self.mode == "map" else chunks) * self.chunk
+
+    @property
+    def padded(self) -> int:
+        """Rows in all, padding included."""
+        return self.local * self.mesh.size
+
+    def row_of_run(self) -> np.ndarray:
+        """i64[runs]: the padded row that holds each run; runs are dealt evenly to the devices."""
+        run = np.arange(self.runs)
+        return (run % self.mesh.size) * self.local + run // self.mesh.size
+
+    def active(self) -> np.ndarray:
+        """i32[devices]: how many real runs each device holds, at the head of its rows."""
+        return np.bincount(np.arange(self.runs) % self.mesh.size, minlength=self.mesh.size).astype(
+            np.int32
+        )
+
+    def spread(self, tree: Any) -> Any:
+        """Moves arrays with a leading axis of `runs` onto the devices, padding rows repeating run 0."""
+        source = np.zeros(self.padded, np.int64)
+        source[self.row_of_run()] = np.arange(self.runs)
+        sharding = NamedSharding(self.mesh, P(AXIS))
+        return jax.tree.map(lambda leaf: jax.device_put(leaf[source], sharding), tree)
+
+    def share(self, tree: Any) -> Any:
+        """Moves what all runs read onto every device, once each."""
+        return jax.device_put(tree, NamedSharding(self.mesh, P()))
+
+    def collect(self, tree: Any) -> Any:
+        """Numpy arrays with a leading axis of `runs`, in the runs' order."""
+        rows = self.row_of_run()
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], tree)
+
+
+def make_layout(runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0) -> Layout:
+    """Lays `runs` runs out over the local devices.
+
+    Args:
+      runs: how many.
+      mode: "auto" is "map" on CPU, where it is faster, and "vmap" elsewhere.
+      chunk: with "vmap", how many runs at once (0: all that a device holds).
+      devices: how many devices to use (0: all, but no more than there are runs).
+
+    Raises:
+      JalError: on an unknown mode or more devices than there are.
+    """
+    if mode not in MODES:
+        raise JalError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}, scan.")
+    available = jax.devices()
+    if not 0 <= devices <= len(available):
+        raise JalError(f"devices is {devices}, but there are {len(available)}; 0 takes all.")
+    used = min(devices or len(available), runs)
+    if mode == "auto":
+        mode = "map" if available[0].platform == "cpu" else "vmap"
+    share = -(-runs // used)
+    chunk = 1 if mode == "map" else min(chunk or share, share)
+    mesh = jax.make_mesh(
+        (used,), (AXIS,), devices=available[:used], axis_types=(jax.sharding.AxisType.Auto,)
+    )
+    return Layout(runs, mode, chunk, mesh)
+
+
+def _blank(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros, also of a typed key's dtype."""
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), shape)
+    return jnp.zeros(shape, dtype)
+
+
+def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Callable[..., Any]:
+    """`program(batched, shared, traced) -> batched outputs`, compiled.
+
+    Args:
+      function: `(one run's inputs, shared inputs, i32[]) -> outputs`, pure.
+      layout: where the runs go.
+
+    Returns:
+      A jitted function of inputs with a leading axis of `layout.padded` (from `Layout.spread`), of
+      inputs that all runs share (`Layout.share`), and of one traced integer (a round's index).
+    """
+    once = jax.jit(function)  # so that asking for its output shapes does not trace it twice
+    chunk, local = layout.chunk, layout.local
+
+    def chunk_of(batched: Any, shared: Any, index: Array) -> Any:
+        if chunk == 1:
+            row = jax.tree.map(lambda leaf: leaf[0], batched)
+            return jax.tree.map(lambda leaf: leaf[None], once(row, shared, index))
+        return jax.vmap(once, in_axes=(0, None, None))(batched, shared, index)
+
+    def on_device(active: Array, batched: Any, shared: Any, index: Array) -> Any:
+        if chunk == local:
+            return chunk_of(batched, shared, index)
+
+        def take(position: Array) -> Any:
+            return jax.tree.map(
+                lambda leaf: lax.dynamic_slice_in_dim(leaf, position * chunk, chunk), batched
+            )
+
+        shapes = jax.eval_shape(lambda: chunk_of(take(jnp.int32(0)), shared, index))
+        outputs = jax.tree.map(lambda leaf: _blank((local, *leaf.shape[1:]), leaf.dtype), shapes)
+
+        def step(position: Array, outputs: Any) -> Any:
+            new = chunk_of(take(position), shared, index)
+            return jax.tree.map(
+                lambda into, value: lax.dynamic_update_slice_in_dim(
+                    into, value, position * chunk, 0
+                ),
+                outputs,
+                new,
+            )
+
+        # The trip count is data: one compiled body whatever the number of runs, and padding is free.
+        return lax.fori_loop(0, (active[0] + chunk - 1) // chunk, step, outputs)
+
+    sharded = jax.shard_map(
+        on_device,
+        mesh=layout.mesh,
+        in_specs=(P(AXIS), P(AXIS), P(), P()),
+        out_specs=P(AXIS),
+        check_vma=False,
+    )
+    active = jax.device_put(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
+    program = jax.jit(sharded)
+    return lambda batched, shared, index: program(active, batched, shared, index)

@@ -1,0 +1,219 @@
+"""From a config to the groups of a sweep: the runs that share one static structure ride one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jal import selection
+from jal.config import as_tuple
+from jal.errors import JalError
+from jal.mapping import MODES
+from jal.pool import LoadedPool, require_labels
+from jal.spec import Choice, ExperimentSpec, ProbeSpec, make_batches, parse_choices
+
+LEARNERS = ("frozen",)
+_MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one compiled structure: seeds × learning rates × weight decays.
+
+    Attributes:
+      spec: what they share.
+      seeds, lrs, weight_decays: what differs, one entry a run.
+      first: i32[runs, k], each run's own first indices (the `given` init), or None.
+    """
+
+    spec: ExperimentSpec
+    seeds: tuple[int, ...]
+    lrs: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    first: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of runs."""
+        return len(self.seeds)
+
+    def columns(self, offset: int, loaded: LoadedPool) -> list[dict[str, Any]]:
+        """The tidy columns that identify each run, numbered from `offset`."""
+        return [
+            {
+                "run": offset + position,
+                "dataset": loaded.facts.name,
+                "backbone": loaded.facts.backbone,
+                "learner": "frozen",
+                "strategy": str(self.spec.strategy),
+                "init": str(self.spec.init),
+                "seed": seed,
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "dropout": self.spec.probe.dropout,
+            }
+            for position, (seed, lr, weight_decay) in enumerate(
+                zip(self.seeds, self.lrs, self.weight_decays, strict=True)
+            )
+        ]
+
+
+def parse_seeds(value: Any) -> tuple[int, ...]:
+    """A list of seeds, or 1 … n for a count n.
+
+    Raises:
+      JalError: on anything but distinct whole numbers from 0 to 2^32 - 1, or a count below 1.
+    """
+    seeds = as_tuple(value)
+    if not seeds or not all(isinstance(s, int | np.integer) for s in seeds):
+        raise JalError(f"seeds is {value!r}; it takes a count, or whole numbers as in 1,10,100.")
+    if not isinstance(value, tuple | list):
+        seeds = tuple(range(1, value + 1))
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s <= _MAX_SEED for s in seeds):
+        raise JalError(f"seeds is {value!r}; they must be distinct, from 0 to 2^32 - 1, at least one.")
+    return seeds
+
+
+def _floats(name: str, value: Any) -> tuple[float, ...]:
+    values = as_tuple(value)
+    if not values or not all(isinstance(v, int | float) for v in values):
+        raise JalError(f"probe.{name} is {value!r}; it takes numbers, as in 0.001,0.01.")
+    return tuple(float(v) for v in values)
+
+
+def _choices(value: Any) -> tuple[Choice, ...]:
+    """A field of names: text as typed, or a tuple that the command line has already split."""
+    choices = parse_choices(value if isinstance(value, str) else tuple(map(str, value)))
+    if not choices:
+        raise JalError("no strategy is asked for; name at least one.")
+    return tuple(dict.fromkeys(choices))
+
+
+def load_first_indices(path: str) -> np.ndarray:
+    """The first indices of a `given(path=…)` init: [k] or [seeds, k] from .npy, or the one array of .npz.
+
+    Raises:
+      JalError: when the file is missing or does not hold one array of integers.
+    """
+    if not Path(path).is_file():
+        raise JalError(f"init given: there is no file {path!r}; write given(path='first.npy').")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        array = loaded[loaded.files[0]] if hasattr(loaded, "files") else loaded
+    except (OSError, ValueError, IndexError) as error:
+        raise JalError(f"init given: {path} cannot be read ({error}).") from error
+    if not np.issubdtype(array.dtype, np.integer):
+        raise JalError(f"init given: {path} holds {array.dtype} values; it must hold integers.")
+    return array
+
+
+def _first_indices(array: Any, size: int, pool_size: int, seeds: int, arms: int) -> np.ndarray:
+    """Checked first indices i32[arms · seeds, size]."""
+    array = np.atleast_2d(np.asarray(array))
+    if array.ndim != 2 or array.shape[0] not in (1, seeds) or array.shape[1] < 1:
+        raise JalError(
+            f"init given: the first indices have shape {array.shape}; "
+            f"they must be [k] or [{seeds} seeds, k]."
+        )
+    for number, row in enumerate(array):
+        if len(set(row.tolist())) < len(row) or row.min() < 0 or row.max() >= pool_size:
+            raise JalError(
+                f"init given: set {number} must hold distinct positions from 0 to {pool_size - 1}."
+            )
+    if array.shape[1] != size:
+        raise JalError(f"init given: the sets hold {array.shape[1]} indices, not {size}.")
+    return np.tile(np.broadcast_to(array, (seeds, size)).astype(np.int32), (arms, 1))
+
+
+def _inits(config: ConfigDict, strategy: Choice) -> tuple[Choice, ...]:
+    choices = _choices(config.inits)
+    return tuple(
+        dict.fromkeys(
+            selection.default_init(strategy.name) if choice == Choice("default") else choice
+            for choice in choices
+        )
+    )
+
+
+def check_names(config: ConfigDict) -> None:
+    """Every check that needs no data, so that a typo costs no loading time.
+
+    Raises:
+      JalError: naming the valid choices.
+    """
+    if config.learner not in LEARNERS:
+        raise JalError(f"unknown learner {config.learner!r}; choose from {', '.join(LEARNERS)}.")
+    modes = (*MODES, "scan")
+    if config.execution.mode not in modes:
+        raise JalError(
+            f"unknown execution.mode {config.execution.mode!r}; choose from {', '.join(modes)}."
+        )
+    for strategy in _choices(config.strategies):
+        selection.make_strategy(strategy)
+        for init in _inits(config, strategy):
+            selection.make_init(init)
+    parse_seeds(config.seeds)
+    _probe_specs(config)
+    make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)
+
+
+def _probe_specs(config: ConfigDict) -> tuple[ProbeSpec, ...]:
+    static = ("max_epochs", "batch_size", "patience", "min_delta")
+    fixed = {name: config.probe[name] for name in static}
+    for lr, weight_decay in product(
+        _floats("lr", config.probe.lr), _floats("weight_decay", config.probe.weight_decay)
+    ):
+        ProbeSpec(lr=lr, weight_decay=weight_decay)
+    return tuple(
+        ProbeSpec(dropout=rate, **fixed) for rate in _floats("dropout", config.probe.dropout)
+    )
+
+
+def make_groups(
+    config: ConfigDict, loaded: LoadedPool, first: Any = None
+) -> tuple[Group, ...]:
+    """The groups of a sweep, in the order they run.
+
+    Args:
+      config: as `jal.config.sweep_config` lays it out.
+      loaded: the pool.
+      first: the `given` init's indices, [k] or [seeds, k], when they come from Python.
+
+    Raises:
+      JalError: when the config and the pool do not fit each other.
+    """
+    check_names(config)
+    require_labels(loaded)
+    pool = loaded.pool
+    batches = make_batches(
+        config.schedule, config.rounds, config.start, config.step, pool.num_classes, pool.size
+    )
+    seeds = parse_seeds(config.seeds)
+    arms: Sequence[tuple[float, float]] = list(
+        product(_floats("lr", config.probe.lr), _floats("weight_decay", config.probe.weight_decay))
+    )
+    groups = []
+    for strategy in _choices(config.strategies):
+        for init, probe in product(_inits(config, strategy), _probe_specs(config)):
+            indices = None
+            if init.name == "given":
+                indices = first
+                if indices is None:
+                    indices = load_first_indices(dict(init.options).get("path", ""))
+                indices = _first_indices(indices, batches[0], pool.size, len(seeds), len(arms))
+            groups.append(
+                Group(
+                    spec=ExperimentSpec(strategy, init, batches, probe),
+                    seeds=seeds * len(arms),
+                    lrs=tuple(lr for lr, _ in arms for _ in seeds),
+                    weight_decays=tuple(decay for _, decay in arms for _ in seeds),
+                    first=indices,
+                )
+            )
+    return tuple(groups)

@@ -1,0 +1,212 @@
+"""Builds and validates a pool from arrays, an .npz file or the bundled digits."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from jal.errors import JalError
+from jal.types import Pool
+
+DIGITS = "digits"
+_KEYS = ("train_x", "train_y", "test_x", "test_y")
+_STORED_DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16)
+
+
+class PoolFacts(NamedTuple):
+    """What the host knows of a pool and the compiled core need not.
+
+    Attributes:
+      name: the dataset's name, for tables.
+      backbone: what made the features.
+      class_names: one a class.
+      fingerprint: sha256 of the arrays, hexadecimal.
+    """
+
+    name: str
+    backbone: str
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+
+class LoadedPool(NamedTuple):
+    """A pool and the facts beside it."""
+
+    pool: Pool
+    facts: PoolFacts
+
+
+def _features(name: str, values: Any, dimension: int | None = None) -> np.ndarray:
+    """The features as a 2-d array in a storable dtype, checked."""
+    array = np.asarray(values)
+    if array.dtype == object or not (
+        np.issubdtype(array.dtype, np.number) or array.dtype in _STORED_DTYPES
+    ):
+        raise JalError(f"{name} holds {array.dtype} values; it must hold floats.")
+    if array.ndim != 2 or 0 in array.shape:
+        raise JalError(f"{name} has shape {array.shape}; it must be [rows, dimension], not empty.")
+    if dimension is not None and array.shape[1] != dimension:
+        raise JalError(f"{name} has {array.shape[1]} columns, but train_x has {dimension}.")
+    if array.dtype not in _STORED_DTYPES:
+        array = array.astype(np.float32)
+    finite = np.isfinite(array.astype(np.float32)).all(axis=1)
+    if not finite.all():
+        raise JalError(
+            f"{name} has NaN or infinite values in {(~finite).sum()} of its {len(array)} rows; "
+            f"the first is row {np.argmin(finite)}."
+        )
+    return array
+
+
+def _labels(name: str, values: Any, rows: int, num_classes: int | None, lowest: int) -> np.ndarray:
+    """The labels as i32[rows], checked."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise JalError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}; "
+            "it must be integers of shape [rows] or [rows, 1]."
+        )
+    if len(array) != rows:
+        raise JalError(f"{name} has {len(array)} rows, but its features have {rows}.")
+    array = array.astype(np.int64)
+    bad = array < lowest
+    if num_classes is not None:
+        bad |= array >= num_classes
+    if bad.any():
+        first = int(np.argmax(bad))
+        upper = "" if num_classes is None else f" to {num_classes - 1}"
+        raise JalError(
+            f"{name} has {bad.sum()} labels out of range ({lowest}{upper}); "
+            f"the first is {array[first]} in row {first}."
+        )
+    return array.astype(np.int32)
+
+
+def _fingerprint(arrays: tuple[np.ndarray, ...]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def from_arrays(
+    train_x: Any,
+    train_y: Any,
+    test_x: Any,
+    test_y: Any,
+    *,
+    num_classes: int | None = None,
+    class_names: tuple[str, ...] = (),
+    name: str = "arrays",
+    backbone: str = "unknown",
+) -> LoadedPool:
+    """A pool from array-likes.
+
+    Args:
+      train_x: [N, D], float16, bfloat16 and float32 kept as they are, other numbers made float32.
+      train_y: integers [N] or [N, 1]; -1 where not known.
+      test_x: [T, D].
+      test_y: integers [T] or [T, 1], all known.
+      num_classes: C; by default one more than the highest label.
+      class_names: one a class; by default the class numbers.
+      name: the dataset's name, for tables.
+      backbone: what made the features, for tables.
+
+    Raises:
+      JalError: on values that are not finite, shapes that do not match, labels out of range, or an
+        empty test split; it names the array, the count and the first bad row.
+    """
+    features = _features("train_x", train_x)
+    if np.asarray(test_x).shape[:1] == (0,) or np.asarray(test_y).shape[:1] == (0,):
+        raise JalError("the test split is empty (test_x, test_y); a pool needs one to measure on.")
+    test_features = _features("test_x", test_x, features.shape[1])
+    if class_names and num_classes is None:
+        num_classes = len(class_names)
+    labels = _labels("train_y", train_y, len(features), num_classes, lowest=-1)
+    test_labels = _labels("test_y", test_y, len(test_features), num_classes, lowest=0)
+    if num_classes is None:
+        num_classes = int(max(labels.max(), test_labels.max())) + 1
+        if num_classes > len(features) + len(test_features):
+            raise JalError(
+                f"the highest label is {num_classes - 1}, more than there are rows; "
+                "number the classes from 0, or pass num_classes."
+            )
+    if num_classes < 2:
+        raise JalError(f"the pool has {num_classes} class; at least two are needed.")
+    if class_names and len(class_names) != num_classes:
+        raise JalError(f"there are {len(class_names)} class names, but {num_classes} classes.")
+    facts = PoolFacts(
+        name=name,
+        backbone=backbone,
+        class_names=tuple(class_names) or tuple(map(str, range(num_classes))),
+        fingerprint=_fingerprint((features, labels, test_features, test_labels)),
+    )
+    # Numpy until a sweep lays it out: on several devices the pool goes straight to each of them.
+    return LoadedPool(Pool(features, labels, test_features, test_labels, num_classes), facts)  # type: ignore[arg-type]
+
+
+def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> LoadedPool:
+    """A pool from an .npz with train_x, train_y, test_x, test_y (and optionally class_names).
+
+    Raises:
+      JalError: when the file is missing or unreadable, lacks a key, or its arrays are not a pool.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise JalError(f"there is no file {path}; pool.path takes an .npz file or {DIGITS!r}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise JalError(f"{path} cannot be read as an .npz file ({error}).") from error
+    missing = [key for key in _KEYS if key not in arrays]
+    if missing:
+        raise JalError(
+            f"{path} lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'} "
+            f"and needs {', '.join(_KEYS)}."
+        )
+    names = tuple(str(label) for label in arrays.get("class_names", ()))
+    try:
+        return from_arrays(
+            *(arrays[key] for key in _KEYS),
+            class_names=names,
+            name=name or path.stem,
+            backbone=backbone,
+        )
+    except JalError as error:
+        raise JalError(f"{path}: {error}") from error
+
+
+def digits() -> LoadedPool:
+    """scikit-learn's handwritten digits: 1297 pool and 500 test images, their 64 pixels as features."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = (images / 16).astype(np.float32)
+    train_x, test_x, train_y, test_y = train_test_split(
+        pixels, labels, test_size=500, stratify=labels, random_state=0
+    )
+    return from_arrays(train_x, train_y, test_x, test_y, name=DIGITS, backbone="pixels")
+
+
+def load(path: str, *, name: str = "", backbone: str = "unknown") -> LoadedPool:
+    """The pool that `pool.path` of a config names: "digits", or an .npz file."""
+    return digits() if path == DIGITS else from_npz(path, name=name, backbone=backbone)
+
+
+def require_labels(loaded: LoadedPool) -> None:
+    """Raises JalError when some pool labels are unknown: a simulated oracle needs them all."""
+    unknown = np.asarray(loaded.pool.labels) < 0
+    if unknown.any():
+        raise JalError(
+            f"{loaded.facts.name}: {unknown.sum()} pool labels are unknown (-1), the first in row "
+            f"{np.argmax(unknown)}; a sweep needs all of them to answer its queries."
+        )

@@ -1,0 +1,225 @@
+"""The linear probe: dropout, batch norm without affine, linear; fitted with early stopping.
+
+Recipe of Gupte, Aklilu, Nirschl & Yeung-Levy (TMLR 2024), section 3 and their code.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jal.dropout import dropout, effective_rate
+from jal.spec import ProbeSpec
+from jal.types import Array, Hyper, Key, Probe
+
+PRECISION = lax.Precision.HIGHEST
+EPSILON = 1e-5
+MOMENTUM = 0.1
+
+
+class _Training(NamedTuple):
+    """The carry of the training loop: the current weights, and the best so far."""
+
+    epoch: Array
+    weights: dict[str, Array]
+    optimiser: optax.OptState
+    mean: Array
+    variance: Array
+    best: Probe
+    best_loss: Array
+    reference_loss: Array
+    wait: Array
+
+
+def empty(dimension: int, num_classes: int, rate: float) -> Probe:
+    """A probe of zeros: what a state holds before the first fit."""
+    return Probe(
+        kernel=jnp.zeros((dimension, num_classes)),
+        bias=jnp.zeros(num_classes),
+        mean=jnp.zeros(dimension),
+        variance=jnp.ones(dimension),
+        dropout=rate,
+    )
+
+
+def initial_weights(key: Key, dimension: int, num_classes: int) -> dict[str, Array]:
+    """Uniform in ±1/sqrt(D), kernel f32[D, C] and bias f32[C], as PyTorch's linear layer starts."""
+    kernel_key, bias_key = jax.random.split(key)
+    bound = dimension**-0.5
+    return {
+        "kernel": jax.random.uniform(
+            kernel_key, (dimension, num_classes), minval=-bound, maxval=bound
+        ),
+        "bias": jax.random.uniform(bias_key, (num_classes,), minval=-bound, maxval=bound),
+    }
+
+
+def _normalise_batch(rows: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+    """Batch norm of f32[R, D] over the rows of weight 1: normalised, mean, unbiased variance, count.
+
+    A batch of one row has no variance: it is reported as NaN for the caller to skip.
+    """
+    count = weights.sum()
+    mean = weights @ rows / jnp.maximum(count, 1)
+    centred = (rows - mean) * weights[:, None]
+    squares = jnp.square(centred).sum(axis=0)
+    normalised = centred * lax.rsqrt(squares / jnp.maximum(count, 1) + EPSILON)
+    return normalised, mean, squares / (count - 1), count
+
+
+def _batch_loss(weights: dict[str, Array], inputs: Array, labels: Array, valid: Array) -> Array:
+    """Mean cross-entropy over the valid rows (0 when there is none)."""
+    scores = jnp.dot(inputs, weights["kernel"], precision=PRECISION) + weights["bias"]
+    losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+    return (losses * valid).sum() / jnp.maximum(valid.sum(), 1)
+
+
+def fit(
+    key: Key,
+    features: Array,
+    labels: Array,
+    valid: Array,
+    hyper: Hyper,
+    spec: ProbeSpec,
+    num_classes: int,
+) -> tuple[Probe, Array]:
+    """Trains a probe from scratch on the valid rows.
+
+    Args:
+      key: drives the initial weights, the dropout masks and the shuffling.
+      features: f[R, D], any float dtype; R is a bucket, padded beyond the valid rows.
+      labels: i32[R].
+      valid: bool[R]; the valid rows come first.
+      hyper: learning rate and (decoupled) weight decay, arrays: they may be mapped over.
+      spec: the static part of the recipe.
+      num_classes: C.
+
+    Returns:
+      The probe as it stood, running statistics included, after the epoch of lowest training loss
+      (that epoch's own dropout draw, before its step), and i32[] the number of epochs trained.
+    """
+    rows, dimension = features.shape
+    num_batches = -(-rows // spec.batch_size)
+    features = features.astype(jnp.float32)
+    weight_key, loop_key = jax.random.split(key)
+    optimiser = optax.adamw(hyper.learning_rate, weight_decay=hyper.weight_decay)
+
+    def batch_step(carry: tuple, batch: tuple[Array, Array, Array, Array]) -> tuple:
+        weights, opt_state, mean, variance = carry
+        key, inputs, labels, valid = batch
+        dropped = dropout(key, spec.dropout, inputs)
+        inputs, batch_mean, batch_variance, count = _normalise_batch(
+            dropped, valid.astype(jnp.float32)
+        )
+        loss, gradients = jax.value_and_grad(_batch_loss)(weights, inputs, labels, valid)
+        updates, new_opt_state = optimiser.update(gradients, opt_state, weights)
+        new_weights = optax.apply_updates(weights, updates)
+        new_mean = (1 - MOMENTUM) * mean + MOMENTUM * batch_mean
+        new_variance = jnp.where(
+            count > 1, (1 - MOMENTUM) * variance + MOMENTUM * batch_variance, variance
+        )
+        new_carry = (new_weights, new_opt_state, new_mean, new_variance)
+        # Padding can leave whole minibatches empty: they must change nothing, not even the
+        # optimiser's moments and step count.
+        if num_batches > 1:
+            new_carry = jax.tree.map(lambda a, b: jnp.where(count > 0, a, b), new_carry, carry)
+        return new_carry, (loss * count, count)
+
+    def epoch_step(key: Key, carry: tuple) -> tuple[tuple, Array]:
+        if num_batches == 1:
+            carry, (loss, count) = batch_step(carry, (key, features, labels, valid))
+            return carry, loss / jnp.maximum(count, 1)
+        key, shuffle_key = jax.random.split(key)
+        # Padding sorts behind every valid row, so the first minibatches are full.
+        priority = jnp.where(valid, jax.random.uniform(shuffle_key, (rows,)), 2.0)
+        padded = num_batches * spec.batch_size
+        shuffled = jnp.pad(jnp.argsort(priority), (0, padded - rows))
+        shuffled = shuffled.reshape(num_batches, spec.batch_size)
+        present = (jnp.arange(padded) < valid.sum()).reshape(num_batches, spec.batch_size)
+
+        def minibatch(carry: tuple, xs: tuple[Array, Array, Array]) -> tuple:
+            key, index, present = xs
+            return batch_step(carry, (key, features[index], labels[index], present))
+
+        keys = jax.random.split(key, num_batches)
+        carry, (losses, counts) = lax.scan(minibatch, carry, (keys, shuffled, present))
+        return carry, losses.sum() / jnp.maximum(counts.sum(), 1)
+
+    def train_one_epoch(state: _Training) -> _Training:
+        (weights, opt_state, mean, variance), loss = epoch_step(
+            jax.random.fold_in(loop_key, state.epoch),
+            (state.weights, state.optimiser, state.mean, state.variance),
+        )
+        current = Probe(weights["kernel"], weights["bias"], mean, variance, spec.dropout)
+        best = jax.tree.map(
+            lambda new, old: jnp.where(loss < state.best_loss, new, old), current, state.best
+        )
+        improved = loss < state.reference_loss - spec.min_delta
+        return _Training(
+            epoch=state.epoch + 1,
+            weights=weights,
+            optimiser=opt_state,
+            mean=mean,
+            variance=variance,
+            best=best,
+            best_loss=jnp.minimum(loss, state.best_loss),
+            reference_loss=jnp.where(improved, loss, state.reference_loss),
+            wait=jnp.where(improved, 0, state.wait + 1),
+        )
+
+    def unfinished(state: _Training) -> Array:
+        return (state.epoch < spec.max_epochs) & (state.wait < spec.patience)
+
+    weights = initial_weights(weight_key, dimension, num_classes)
+    start = empty(dimension, num_classes, spec.dropout)
+    state = _Training(
+        epoch=jnp.int32(0),
+        weights=weights,
+        optimiser=optimiser.init(weights),
+        mean=start.mean,
+        variance=start.variance,
+        best=start.replace(**weights),
+        best_loss=jnp.float32(jnp.inf),
+        reference_loss=jnp.float32(jnp.inf),
+        wait=jnp.int32(0),
+    )
+    state = lax.while_loop(unfinished, train_one_epoch, state)
+    return state.best, state.epoch
+
+
+def fold(probe: Probe) -> tuple[Array, Array]:
+    """The batch norm folded into the linear layer: kernel f32[D, C] and bias f32[C].
+
+    `x @ kernel + bias` equals the probe's logits, so a pool pass is one matrix product.
+    """
+    scale = lax.rsqrt(probe.variance + EPSILON)
+    kernel = probe.kernel * scale[:, None]
+    return kernel, probe.bias - jnp.dot(probe.mean, kernel, precision=PRECISION)
+
+
+def logits(probe: Probe, features: Array) -> Array:
+    """f32[R, C] without dropout, for features f[R, D]."""
+    kernel, bias = fold(probe)
+    return jnp.dot(features.astype(jnp.float32), kernel, precision=PRECISION) + bias
+
+
+def dropout_logits(key: Key, probe: Probe, features: Array, *, rescale: bool = True) -> Array:
+    """f32[R, C] with one Monte Carlo dropout draw on the input; running statistics are used.
+
+    Args:
+      key: the draw's key.
+      probe: the probe; its own dropout rate applies.
+      features: f[R, D].
+      rescale: multiply the kept inputs by 1/(1 - rate), as training did.
+    """
+    rows = dropout(key, probe.dropout, features.astype(jnp.float32))
+    return logits(probe, rows if rescale else rows * (1 - effective_rate(probe.dropout)))
+
+
+def embed(probe: Probe, features: Array) -> Array:
+    """f32[R, D], the batch-norm output: the space DropQuery, coreset and BADGE work in."""
+    return (features.astype(jnp.float32) - probe.mean) * lax.rsqrt(probe.variance + EPSILON)

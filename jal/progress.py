@@ -1,0 +1,80 @@
+"""The progress display of a sweep: a live bar in a terminal, a line a group elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jal.plan import Group
+    from jal.sweep import Round
+
+
+class SweepProgress:
+    """Shows strategy, round, labelled count, accuracy (mean ± sd over runs), elapsed and remaining."""
+
+    def __init__(self, total_rounds: int, console: Console) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = console
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("elapsed,"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("left"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("compiling", total=total_rounds, status="")
+        self._group_start = time.perf_counter()
+
+    def __enter__(self) -> SweepProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def start_group(self, group: Group) -> None:
+        """Names the group that begins."""
+        self._group_start = time.perf_counter()
+        description = f"{group.spec.strategy} (init {group.spec.init})"
+        self._bar.update(self._task, description=description, status="compiling …")
+
+    def finish_round(self, group: Group, finished: Round) -> None:
+        """Advances the bar by one round; leaves a line when the group is done."""
+        accuracy = 100 * finished.measured["accuracy"]
+        spread = accuracy.std(ddof=1) if len(accuracy) > 1 else 0.0
+        labelled = int(finished.measured["labelled"][0])
+        status = (
+            f"round {finished.index}/{group.spec.rounds} · {labelled} labels · "
+            f"accuracy {accuracy.mean():.1f} ± {spread:.1f} %"
+        )
+        self._bar.update(self._task, advance=1, status=status)
+        if finished.index == group.spec.rounds:
+            seconds = time.perf_counter() - self._group_start
+            self._console.print(
+                f"{group.spec.strategy} (init {group.spec.init}): {group.size} runs · {status} · "
+                f"{seconds:.1f} s",
+                highlight=False,
+                soft_wrap=True,
+            )

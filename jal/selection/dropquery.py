@@ -1,0 +1,75 @@
+"""DropQuery: samples whose prediction flips under dropout, made diverse by clustering."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jal import probe
+from jal.cluster import Space, normalise
+from jal.errors import JalError
+from jal.selection import batches, scores
+from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+
+SPACES = ("embedding", "features")
+
+
+def _candidates(mismatches: Array, allowed: Array, highest: int, wanted: int) -> Array:
+    """bool[N]: more than t mismatches, for the largest t <= `highest` that leaves `wanted`, else t=0."""
+    thresholds = jnp.arange(highest + 1)
+    counts = jax.vmap(lambda t: (allowed & (mismatches > t)).sum())(thresholds)
+    threshold = jnp.max(jnp.where(counts >= wanted, thresholds, 0))
+    return allowed & (mismatches > threshold)
+
+
+def dropquery(
+    *,
+    draws: int = 3,
+    rate: float | None = None,
+    rescale: bool = True,
+    space: str = "embedding",
+    relax: int = 25,
+) -> Strategy:
+    """DropQuery (Gupte et al., TMLR 2024, section 4.1).
+
+    Candidates are the samples whose predicted class changes in more than half of the Monte Carlo
+    dropout draws; the picks are the representatives of k clusters of them.
+
+    Args:
+      draws: M, the number of dropout draws.
+      rate: the dropout rate of the draws; None for the probe's own.
+      rescale: multiply kept inputs by 1/(1 - rate), as in training.
+      space: cluster normalised batch-norm outputs ("embedding") or normalised "features".
+      relax: lower the threshold while there are fewer than relax·k candidates (0: never).
+
+    Raises:
+      JalError: on an unknown space, fewer than one draw, or a rate outside [0, 1).
+    """
+    if space not in SPACES:
+        raise JalError(f"dropquery: space is {space!r}; choose one of {', '.join(SPACES)}.")
+    if draws < 1:
+        raise JalError(f"dropquery: draws is {draws}; at least one is needed.")
+    if rate is not None and not 0 <= rate < 1:
+        raise JalError(f"dropquery: rate is {rate}; it must be in [0, 1).")
+
+    def select(
+        key: Key, view: View, cache: Cache, state: StrategyState, k: int
+    ) -> tuple[Array, StrategyState]:
+        draw_key, batch_key = jax.random.split(key)
+        drawn_probe = view.probe if rate is None else view.probe.replace(dropout=rate)
+        mismatches = scores.dropout_mismatches(
+            draw_key, view.replace(probe=drawn_probe), draws, rescale=rescale
+        )
+        unlabelled = ~view.labelled
+        candidates = _candidates(mismatches, unlabelled, draws // 2, relax * k)
+        embed: Space = (
+            normalise
+            if space == "features"
+            else lambda rows: normalise(probe.embed(view.probe, rows))
+        )
+        picks = batches.cluster_representatives(
+            batch_key, view.features, candidates, unlabelled, embed, k
+        )
+        return picks, state
+
+    return Strategy(select)

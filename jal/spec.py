@@ -1,0 +1,158 @@
+"""Frozen, hashable descriptions of an experiment, and every check that needs no data."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jal.errors import JalError
+
+SCHEDULES = ("linear", "doubling")
+SMALLEST_BUCKET = 64
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A strategy or an initialisation by name, with options: `dropquery(draws=5)`."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.name
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.options)})"
+
+
+def parse_choices(text: str | Iterable[str]) -> tuple[Choice, ...]:
+    """Reads `"random, dropquery(draws=5)"`, or several such strings, into choices.
+
+    Raises:
+      JalError: when the text is not a list of names with keyword options.
+    """
+    if not isinstance(text, str):
+        return tuple(choice for part in text for choice in parse_choices(part))
+    wanted = f"cannot read {text!r}; write names with options, as in random,dropquery(draws=5)."
+    try:
+        tree = ast.parse(text.strip() or "()", mode="eval").body
+    except SyntaxError as error:
+        raise JalError(wanted) from error
+    choices = []
+    for node in tree.elts if isinstance(tree, ast.Tuple) else [tree]:
+        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+        if not isinstance(call.func, ast.Name) or call.args:
+            raise JalError(wanted)
+        try:
+            options = tuple(
+                sorted((word.arg or "", ast.literal_eval(word.value)) for word in call.keywords)
+            )
+        except ValueError as error:
+            raise JalError(wanted) from error
+        choices.append(Choice(call.func.id, options))
+    return tuple(choices)
+
+
+@dataclass(frozen=True)
+class ProbeSpec:
+    """The probe's recipe; `lr` and `weight_decay` are only the defaults of what may be mapped over.
+
+    Raises:
+      JalError: on a value outside its range.
+    """
+
+    lr: float = 1e-2
+    weight_decay: float = 1e-2
+    dropout: float = 0.75
+    max_epochs: int = 400
+    batch_size: int = 4096
+    patience: int = 20
+    min_delta: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name, low, high, bounds in (
+            ("lr", 0, float("inf"), "at least 0"),
+            ("weight_decay", 0, float("inf"), "at least 0"),
+            ("dropout", 0, 1 - 2**-16, "at least 0 and below 1"),
+            ("max_epochs", 1, float("inf"), "at least 1"),
+            ("batch_size", 1, float("inf"), "at least 1"),
+            ("patience", 1, float("inf"), "at least 1"),
+            ("min_delta", 0, float("inf"), "at least 0"),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise JalError(f"probe.{name} is {value}; it must be {bounds}.")
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """Everything static about one experiment.
+
+    Attributes:
+      strategy: the query strategy.
+      init: how the first batch is chosen.
+      batches: how many labels are bought before round 1, 2, …
+      probe: the probe's recipe.
+    """
+
+    strategy: Choice
+    init: Choice
+    batches: tuple[int, ...]
+    probe: ProbeSpec = ProbeSpec()
+
+    @property
+    def budget(self) -> int:
+        """The number of labels of the last round."""
+        return sum(self.batches)
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds."""
+        return len(self.batches)
+
+
+def make_batches(
+    schedule: str, rounds: int, start: int, step: int, num_classes: int, pool_size: int
+) -> tuple[int, ...]:
+    """How many labels each round adds.
+
+    Args:
+      schedule: "linear" adds step·C every round; "doubling" follows 2^(t-1), the budget of round t
+        being (start + (2^(t-1) - 1)·step)·C, and ends where the pool does.
+      rounds: how many rounds, at most.
+      start: labels per class of the first round.
+      step: labels per class of a later one.
+      num_classes: C.
+      pool_size: N.
+
+    Raises:
+      JalError: on an unknown schedule, values below 1, or (linear) a budget above the pool's size.
+    """
+    if schedule not in SCHEDULES:
+        raise JalError(f"unknown schedule {schedule!r}; choose from {', '.join(SCHEDULES)}.")
+    for name, value in (("rounds", rounds), ("start", start), ("step", step)):
+        if value < 1:
+            raise JalError(f"{name} is {value}; it must be at least 1.")
+    growth = [1] * (rounds - 1) if schedule == "linear" else [2**t for t in range(rounds - 1)]
+    wanted = [start * num_classes, *(step * num_classes * factor for factor in growth)]
+    if schedule == "linear" and sum(wanted) > pool_size or wanted[0] > pool_size:
+        raise JalError(
+            f"the budget of {sum(wanted)} labels ({rounds} rounds, {start} a class to start, {step} a "
+            f"class each, {num_classes} classes) is above the pool's {pool_size} rows; "
+            "lower rounds, start or step."
+        )
+    batches: list[int] = []
+    for batch in wanted:
+        batches.append(min(batch, pool_size - sum(batches)))
+        if sum(batches) == pool_size:
+            break
+    return tuple(batches)
+
+
+def bucket(count: int, budget: int) -> int:
+    """The padded size of a labelled set of `count`: a power of two from 64 up, at most the budget."""
+    size = SMALLEST_BUCKET
+    while size < count:
+        size *= 2
+    return min(size, budget)

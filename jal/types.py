@@ -1,0 +1,208 @@
+"""The data that flows through an experiment, as pytrees, and the protocols of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from flax import struct
+
+Array = jax.Array
+Key = jax.Array  # a typed key, as `jax.random.key` makes them
+Cache = Any  # what a strategy prepares once per pool
+StrategyState = Any  # what a strategy changes during a run
+LearnerState = Any  # what a learner carries from round to round
+
+
+@struct.dataclass
+class Pool:
+    """A pool of embedded images, its oracle labels, and a test split.
+
+    Attributes:
+      features: f[N, D], in the stored dtype (f32, bf16 or f16).
+      labels: i32[N]; -1 where not known.
+      test_features: f[T, D].
+      test_labels: i32[T].
+      num_classes: C, static.
+    """
+
+    features: Array
+    labels: Array
+    test_features: Array
+    test_labels: Array
+    num_classes: int = struct.field(pytree_node=False)
+
+    @property
+    def size(self) -> int:
+        """N, the number of pool rows."""
+        return self.features.shape[0]
+
+
+@struct.dataclass
+class Probe:
+    """A trained linear head: dropout, batch norm without affine, linear.
+
+    Attributes:
+      kernel: f32[D, C].
+      bias: f32[C].
+      mean: f32[D], the running mean of the (dropped-out) inputs.
+      variance: f32[D], their running variance.
+      dropout: the rate of training and of Monte Carlo prediction, static.
+    """
+
+    kernel: Array
+    bias: Array
+    mean: Array
+    variance: Array
+    dropout: float = struct.field(pytree_node=False)
+
+
+@struct.dataclass
+class Hyper:
+    """The probe's hyper-parameters that may differ along a mapped axis: f32[] each."""
+
+    learning_rate: Array
+    weight_decay: Array
+
+
+@struct.dataclass
+class View:
+    """All that a strategy may see; hidden labels are not in it.
+
+    Attributes:
+      features: f[N, D], the learner's current features.
+      pool_features: f[N, D], the frozen ones.
+      labelled: bool[N].
+      labels: i32[N], -1 wherever `labelled` is false.
+      probe: the probe of this round; None before the first.
+      num_classes: C, static.
+    """
+
+    features: Array
+    pool_features: Array
+    labelled: Array
+    labels: Array
+    probe: Probe | None
+    num_classes: int = struct.field(pytree_node=False)
+
+
+@struct.dataclass
+class ALState:
+    """Where a run stands; everything a later round depends on.
+
+    Attributes:
+      key: the run's key, made from its seed alone.
+      order: i32[total budget], pool positions in the order they were labelled; 0 beyond `count`.
+      count: i32[], how many are labelled.
+      labelled: bool[N].
+      unknown_ratio: f32[], of the latest batch; NaN before the first query.
+      probe: the latest probe (zeros before the first fit).
+      learner: the learner's own state; () for the frozen one.
+      strategy: the strategy's own state.
+    """
+
+    key: Key
+    order: Array
+    count: Array
+    labelled: Array
+    unknown_ratio: Array
+    probe: Probe
+    learner: LearnerState
+    strategy: StrategyState
+
+
+@struct.dataclass
+class Metrics:
+    """What is measured each round, f32[] each, on the test split unless said otherwise.
+
+    Attributes:
+      labelled: the number of labels the probe was fitted on.
+      accuracy, balanced_accuracy, macro_f1, auroc, nll, ece, brier: see `jal.metrics`.
+      unknown_ratio: share of the batch just queried that the previous probe got wrong; NaN in round 1.
+      classes_seen: how many classes the labelled set holds.
+      epochs: how many epochs the probe trained.
+    """
+
+    labelled: Array
+    accuracy: Array
+    balanced_accuracy: Array
+    macro_f1: Array
+    auroc: Array
+    nll: Array
+    ece: Array
+    brier: Array
+    unknown_ratio: Array
+    classes_seen: Array
+    epochs: Array
+
+
+def _no_cache(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Cache:
+    return ()
+
+
+def no_state(key: Key, view: View, cache: Cache) -> StrategyState:
+    """The `start` of a strategy that keeps nothing."""
+    return ()
+
+
+class Strategy(NamedTuple):
+    """A query strategy (or an initialisation): three pure functions.
+
+    Attributes:
+      select: `(key, view, cache, state, k) -> (picks i32[k], state)`; k distinct unlabelled
+        positions, best first; k is static and never above the number of unlabelled rows.
+      start: `(key, view, cache) -> state`, once per run, when the first batch is labelled.
+      prepare: `(key, pool, schedule) -> cache`, once per pool, shared by all seeds of a sweep.
+        The labels it is handed are all -1.
+    """
+
+    select: Callable[[Key, View, Cache, StrategyState, int], tuple[Array, StrategyState]]
+    start: Callable[[Key, View, Cache], StrategyState] = no_state
+    prepare: Callable[[Key, Pool, tuple[int, ...]], Cache] = _no_cache
+
+
+class Labelled(NamedTuple):
+    """A labelled set, padded to a bucket of R: the valid rows come first.
+
+    Attributes:
+      rows: i32[R], pool positions.
+      labels: i32[R].
+      valid: bool[R].
+    """
+
+    rows: Array
+    labels: Array
+    valid: Array
+
+
+class Fitted(NamedTuple):
+    """What a learner returns: its state, its probe, and the features the probe reads.
+
+    Attributes:
+      state: carried to the next round.
+      probe: the head.
+      features: f[N, D].
+      test_features: f[T, D].
+      epochs: i32[], how long it trained.
+    """
+
+    state: LearnerState
+    probe: Probe
+    features: Array
+    test_features: Array
+    epochs: Array
+
+
+class Learner(NamedTuple):
+    """A way to learn from a labelled set: two pure functions.
+
+    Attributes:
+      start: `(key, pool) -> state`.
+      fit: `(key, state, labelled, pool, hyper) -> Fitted`.
+      features: `(state, pool) -> f[N, D]`, the features that the latest fit returned.
+    """
+
+    start: Callable[[Key, Pool], LearnerState]
+    fit: Callable[[Key, LearnerState, Labelled, Pool, Hyper], Fitted]
+    features: Callable[[LearnerState, Pool], Array]
