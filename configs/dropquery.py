@@ -1,6 +1,6 @@
 """Random, margins and DropQuery on one pool: the short form of Gupte et al. (TMLR 2024).
 
-    jal sweep --config=dropquery --workdir=runs/dropquery --config.pool.path=POOL.npz
+jal sweep --config=dropquery --workdir=runs/dropquery --config.pool.path=POOL.npz
 """
 
 from ml_collections import ConfigDict

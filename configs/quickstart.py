@@ -1,6 +1,6 @@
 """A first look, offline: three strategies, five seeds, handwritten digits.
 
-    make quickstart
+make quickstart
 """
 
 from ml_collections import ConfigDict

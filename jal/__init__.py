@@ -1,10 +1,10 @@
 """jal: active learning on vision foundation models, in JAX.
 
-    import jal
+import jal
 
-    pool = jal.from_arrays(train_x, train_y, test_x, test_y)
-    result = jal.sweep(pool, "random, margins, dropquery", seeds=5)
-    result.metrics.groupby(["strategy", "labelled"])["accuracy"].mean()
+pool = jal.from_arrays(train_x, train_y, test_x, test_y)
+result = jal.sweep(pool, "random, margins, dropquery", seeds=5)
+result.metrics.groupby(["strategy", "labelled"])["accuracy"].mean()
 """
 
 from importlib.metadata import PackageNotFoundError, version

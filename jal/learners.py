@@ -13,9 +13,7 @@ def frozen(spec: ProbeSpec) -> Learner:
     def start(key: Key, pool: Pool) -> LearnerState:
         return ()
 
-    def fit(
-        key: Key, state: LearnerState, labelled: Labelled, pool: Pool, hyper: Hyper
-    ) -> Fitted:
+    def fit(key: Key, state: LearnerState, labelled: Labelled, pool: Pool, hyper: Hyper) -> Fitted:
         # Gathered rows, never the masked pool: the cost is that of the labelled set.
         rows = pool.features[labelled.rows]
         head, epochs = probe.fit(

@@ -76,7 +76,9 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     if not isinstance(value, tuple | list):
         seeds = tuple(range(1, value + 1))
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s <= _MAX_SEED for s in seeds):
-        raise JalError(f"seeds is {value!r}; they must be distinct, from 0 to 2^32 - 1, at least one.")
+        raise JalError(
+            f"seeds is {value!r}; they must be distinct, from 0 to 2^32 - 1, at least one."
+        )
     return seeds
 
 
@@ -175,9 +177,7 @@ def _probe_specs(config: ConfigDict) -> tuple[ProbeSpec, ...]:
     )
 
 
-def make_groups(
-    config: ConfigDict, loaded: LoadedPool, first: Any = None
-) -> tuple[Group, ...]:
+def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tuple[Group, ...]:
     """The groups of a sweep, in the order they run.
 
     Args:

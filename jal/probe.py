@@ -21,15 +21,24 @@ EPSILON = 1e-5
 MOMENTUM = 0.1
 
 
-class _Training(NamedTuple):
-    """The carry of the training loop: the current weights, and the best so far."""
+class _Model(NamedTuple):
+    """A probe in training: the linear layer (kernel f32[C, D], bias f32[C]) and running statistics.
 
-    epoch: Array
+    Classes come first because products of that shape, and their gradients, run twice as fast on CPU.
+    """
+
     weights: dict[str, Array]
-    optimiser: optax.OptState
     mean: Array
     variance: Array
-    best: Probe
+
+
+class _Training(NamedTuple):
+    """The carry of the training loop: the current model, and the best so far."""
+
+    epoch: Array
+    model: _Model
+    optimiser: optax.OptState
+    best: _Model
     best_loss: Array
     reference_loss: Array
     wait: Array
@@ -46,13 +55,13 @@ def empty(dimension: int, num_classes: int, rate: float) -> Probe:
     )
 
 
-def initial_weights(key: Key, dimension: int, num_classes: int) -> dict[str, Array]:
-    """Uniform in ±1/sqrt(D), kernel f32[D, C] and bias f32[C], as PyTorch's linear layer starts."""
+def _initial_weights(key: Key, dimension: int, num_classes: int) -> dict[str, Array]:
+    """Uniform in ±1/sqrt(D), kernel f32[C, D] and bias f32[C], as PyTorch's linear layer starts."""
     kernel_key, bias_key = jax.random.split(key)
     bound = dimension**-0.5
     return {
         "kernel": jax.random.uniform(
-            kernel_key, (dimension, num_classes), minval=-bound, maxval=bound
+            kernel_key, (num_classes, dimension), minval=-bound, maxval=bound
         ),
         "bias": jax.random.uniform(bias_key, (num_classes,), minval=-bound, maxval=bound),
     }
@@ -73,8 +82,8 @@ def _normalise_batch(rows: Array, weights: Array) -> tuple[Array, Array, Array, 
 
 def _batch_loss(weights: dict[str, Array], inputs: Array, labels: Array, valid: Array) -> Array:
     """Mean cross-entropy over the valid rows (0 when there is none)."""
-    scores = jnp.dot(inputs, weights["kernel"], precision=PRECISION) + weights["bias"]
-    losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+    scores = jnp.dot(weights["kernel"], inputs.T, precision=PRECISION) + weights["bias"][:, None]
+    losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels, axis=0)
     return (losses * valid).sum() / jnp.maximum(valid.sum(), 1)
 
 
@@ -108,21 +117,27 @@ def fit(
     weight_key, loop_key = jax.random.split(key)
     optimiser = optax.adamw(hyper.learning_rate, weight_decay=hyper.weight_decay)
 
-    def batch_step(carry: tuple, batch: tuple[Array, Array, Array, Array]) -> tuple:
-        weights, opt_state, mean, variance = carry
+    def batch_step(
+        carry: tuple[_Model, optax.OptState], batch: tuple[Array, Array, Array, Array]
+    ) -> tuple:
+        model, opt_state = carry
         key, inputs, labels, valid = batch
         dropped = dropout(key, spec.dropout, inputs)
         inputs, batch_mean, batch_variance, count = _normalise_batch(
             dropped, valid.astype(jnp.float32)
         )
-        loss, gradients = jax.value_and_grad(_batch_loss)(weights, inputs, labels, valid)
-        updates, new_opt_state = optimiser.update(gradients, opt_state, weights)
-        new_weights = optax.apply_updates(weights, updates)
-        new_mean = (1 - MOMENTUM) * mean + MOMENTUM * batch_mean
-        new_variance = jnp.where(
-            count > 1, (1 - MOMENTUM) * variance + MOMENTUM * batch_variance, variance
+        loss, gradients = jax.value_and_grad(_batch_loss)(model.weights, inputs, labels, valid)
+        updates, new_opt_state = optimiser.update(gradients, opt_state, model.weights)
+        new_model = _Model(
+            weights=optax.apply_updates(model.weights, updates),
+            mean=(1 - MOMENTUM) * model.mean + MOMENTUM * batch_mean,
+            variance=jnp.where(
+                count > 1,
+                (1 - MOMENTUM) * model.variance + MOMENTUM * batch_variance,
+                model.variance,
+            ),
         )
-        new_carry = (new_weights, new_opt_state, new_mean, new_variance)
+        new_carry = (new_model, new_opt_state)
         # Padding can leave whole minibatches empty: they must change nothing, not even the
         # optimiser's moments and step count.
         if num_batches > 1:
@@ -150,21 +165,17 @@ def fit(
         return carry, losses.sum() / jnp.maximum(counts.sum(), 1)
 
     def train_one_epoch(state: _Training) -> _Training:
-        (weights, opt_state, mean, variance), loss = epoch_step(
-            jax.random.fold_in(loop_key, state.epoch),
-            (state.weights, state.optimiser, state.mean, state.variance),
+        (model, opt_state), loss = epoch_step(
+            jax.random.fold_in(loop_key, state.epoch), (state.model, state.optimiser)
         )
-        current = Probe(weights["kernel"], weights["bias"], mean, variance, spec.dropout)
         best = jax.tree.map(
-            lambda new, old: jnp.where(loss < state.best_loss, new, old), current, state.best
+            lambda new, old: jnp.where(loss < state.best_loss, new, old), model, state.best
         )
         improved = loss < state.reference_loss - spec.min_delta
         return _Training(
             epoch=state.epoch + 1,
-            weights=weights,
+            model=model,
             optimiser=opt_state,
-            mean=mean,
-            variance=variance,
             best=best,
             best_loss=jnp.minimum(loss, state.best_loss),
             reference_loss=jnp.where(improved, loss, state.reference_loss),
@@ -174,21 +185,26 @@ def fit(
     def unfinished(state: _Training) -> Array:
         return (state.epoch < spec.max_epochs) & (state.wait < spec.patience)
 
-    weights = initial_weights(weight_key, dimension, num_classes)
-    start = empty(dimension, num_classes, spec.dropout)
+    weights = _initial_weights(weight_key, dimension, num_classes)
+    model = _Model(weights, jnp.zeros(dimension), jnp.ones(dimension))
     state = _Training(
         epoch=jnp.int32(0),
-        weights=weights,
+        model=model,
         optimiser=optimiser.init(weights),
-        mean=start.mean,
-        variance=start.variance,
-        best=start.replace(**weights),
+        best=model,
         best_loss=jnp.float32(jnp.inf),
         reference_loss=jnp.float32(jnp.inf),
         wait=jnp.int32(0),
     )
     state = lax.while_loop(unfinished, train_one_epoch, state)
-    return state.best, state.epoch
+    best = Probe(
+        kernel=state.best.weights["kernel"].T,
+        bias=state.best.weights["bias"],
+        mean=state.best.mean,
+        variance=state.best.variance,
+        dropout=spec.dropout,
+    )
+    return best, state.epoch
 
 
 def fold(probe: Probe) -> tuple[Array, Array]:

@@ -24,9 +24,7 @@ _ARM_COLUMNS = ("strategy", "init", "lr", "weight_decay", "dropout")
 def with_arms(metrics: pd.DataFrame) -> pd.DataFrame:
     """Adds a column `arm`: the strategy, and whatever else varies within the sweep."""
     varying = [
-        name
-        for name in _ARM_COLUMNS[1:]
-        if metrics.groupby("strategy")[name].nunique().max() > 1
+        name for name in _ARM_COLUMNS[1:] if metrics.groupby("strategy")[name].nunique().max() > 1
     ]
     arm = metrics["strategy"]
     for name in varying:

@@ -14,9 +14,7 @@ def _by_predictive(score: scores.Score, dropout: bool, oversample: int, typical:
     ) -> tuple[Array, StrategyState]:
         score_key, batch_key = jax.random.split(key)
         values = scores.predictive(score_key, view, score, dropout=dropout)
-        picks = batches.by_score(
-            batch_key, values, view, k, oversample=oversample, typical=typical
-        )
+        picks = batches.by_score(batch_key, values, view, k, oversample=oversample, typical=typical)
         return picks, state
 
     return Strategy(select)
