@@ -7,9 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jal
 from jal.errors import JalError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
 
 _DESCRIPTION = """\
 Active learning on vision foundation models, in JAX.
@@ -34,30 +39,23 @@ examples:
   jal sweep --config=dropquery --workdir=runs/options \\
       --config.strategies="margins,margins(oversample=50),dropquery(draws=5)"
 
-config keys (any can be overridden as --config.KEY=VALUE; * takes several values, comma-separated):
+config keys, overridden as --config.KEY=VALUE (* takes several values, comma-separated) [default]:
 {keys}
 strategies: {strategies}
 inits:      default, {inits}
-configs:    {configs} (or a file of your own)
+configs:    {configs}, or a file of your own
 """
 
 
 def _key_help() -> str:
-    from ml_collections import ConfigDict
+    from jal.config import SWEEP_FIELDS
 
-    from jal.config import key_paths, sweep_config
-
-    config = sweep_config()
     lines = []
-    for path in key_paths(config):
-        node: ConfigDict = config
-        *parents, leaf = path.split(".")
-        for parent in parents:
-            node = node[parent]
-        several = node.get_type(leaf) is object
-        value = node[leaf]
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        lines.append(f"  {path + ('*' if several else ''):<24} {shown}")
+    for path, field in SWEEP_FIELDS.items():
+        several = isinstance(field.default, tuple)
+        default = ",".join(map(str, field.default)) if several else str(field.default)
+        shown = f"{field.help} [{default}]" if default else field.help
+        lines.append(f"  {path + '*' * field.several:<20} {shown}")
     return "\n".join(lines) + "\n"
 
 
@@ -162,16 +160,15 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
     console.print(f"results: {arguments.workdir}", highlight=False, soft_wrap=True)
 
 
-def _print_table(console: object, table: object) -> None:
-    import pandas as pd
-    from rich.console import Console
+def _print_table(console: Console, table: DataFrame) -> None:
     from rich.table import Table
 
-    assert isinstance(console, Console)
-    assert isinstance(table, pd.DataFrame)
-    shown = Table(title="test accuracy in % by labels (mean ± sd over runs), area under the curve")
+    shown = Table(
+        title="test accuracy in %, by number of labels; area under the curve", padding=(0, 1)
+    )
     for column in table.columns:
-        shown.add_column(column, justify="left" if column in ("strategy", "init") else "right")
+        words = column in ("strategy", "init")
+        shown.add_column(column, justify="left" if words else "right", no_wrap=not words)
     for row in table.itertuples(index=False):
         shown.add_row(*map(str, row))
     console.print(shown)

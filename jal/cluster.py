@@ -46,11 +46,11 @@ def squared_distances(centres: Array, rows: Array, row_norms: Array | None = Non
 
 
 class Sample(NamedTuple):
-    """Points gathered for training: f32[P, E], their squared norms f32[P]; the first `count` are real."""
+    """Points gathered for training: f32[P, E], their squared norms f32[P]; the first `size` are real."""
 
     points: Array
     norms: Array
-    count: Array
+    size: Array
 
 
 class _Lloyd(NamedTuple):
@@ -82,9 +82,9 @@ def _over_blocks(sample: Sample, body: Callable, carry: tuple) -> tuple:
         start = index * block
         points = lax.dynamic_slice_in_dim(sample.points, start, block)
         norms = lax.dynamic_slice_in_dim(sample.norms, start, block)
-        return body(carry, start, points, norms, start + jnp.arange(block) < sample.count)
+        return body(carry, start, points, norms, start + jnp.arange(block) < sample.size)
 
-    return lax.fori_loop(0, (sample.count + block - 1) // block, step, carry)
+    return lax.fori_loop(0, (sample.size + block - 1) // block, step, carry)
 
 
 def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
@@ -108,12 +108,12 @@ def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
             return (lax.dynamic_update_slice_in_dim(nearest, smaller, start, 0),)
 
         (nearest,) = _over_blocks(sample, update, (nearest,))
-        cumulative = jnp.cumsum(jnp.where(jnp.arange(capacity) < sample.count, nearest, 0))
+        cumulative = jnp.cumsum(jnp.where(jnp.arange(capacity) < sample.size, nearest, 0))
         uniform = jax.random.uniform(jax.random.fold_in(key, index))
         drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
-        anywhere = (uniform * sample.count).astype(jnp.int32)
+        anywhere = (uniform * sample.size).astype(jnp.int32)
         chosen = jnp.where(cumulative[-1] > 0, drawn, anywhere)
-        chosen = jnp.clip(chosen, 0, jnp.maximum(sample.count - 1, 0))
+        chosen = jnp.clip(chosen, 0, jnp.maximum(sample.size - 1, 0))
         return centroids.at[index].set(sample.points[chosen]), nearest
 
     return lax.fori_loop(1, active, add, (first, jnp.full(capacity, jnp.inf)))[0]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, FieldReference
 
@@ -14,44 +15,64 @@ _PACKAGE = Path(__file__).resolve().parent
 _CONFIG_FOLDERS = (_PACKAGE / "shipped_configs", _PACKAGE.parent / "configs")
 
 
-def _any(value: Any) -> FieldReference:
-    """A field that takes one value or several, of any type, from the command line."""
-    return FieldReference(value, field_type=object)
+class Field(NamedTuple):
+    """One key of a config.
+
+    Attributes:
+      default: its value unless overridden.
+      help: what it means.
+      several: whether it takes one value or several, of any type.
+    """
+
+    default: Any
+    help: str
+    several: bool = False
+
+
+# The protocol of Gupte et al. (TMLR 2024) on the bundled digits.
+SWEEP_FIELDS: dict[str, Field] = {
+    "pool.path": Field("digits", "digits, or an .npz with train_x, train_y, test_x, test_y"),
+    "pool.name": Field("", "dataset name in tables; by default the file's"),
+    "pool.backbone": Field("", "what made the features, for tables"),
+    "learner": Field("frozen", "what is trained each round: a probe on frozen features"),
+    "strategies": Field("random,margins,dropquery", "query strategies", several=True),
+    "inits": Field("default", "how round 1 is chosen; default: each strategy's own", several=True),
+    "seeds": Field((1, 10, 100, 1000, 10000), "a list, or a count n for 1 … n", several=True),
+    "rounds": Field(20, "how many rounds, at most"),
+    "start": Field(1, "labels per class in round 1"),
+    "step": Field(1, "labels per class in each later round"),
+    "schedule": Field("linear", "linear, or doubling: 2^(t-1) times as many in round t"),
+    "probe.lr": Field(1e-2, "AdamW's learning rate; several ride one compiled axis", several=True),
+    "probe.weight_decay": Field(1e-2, "decoupled weight decay; likewise", several=True),
+    "probe.dropout": Field(0.75, "dropout rate; each is a group of its own", several=True),
+    "probe.max_epochs": Field(400, "epochs, at most"),
+    "probe.batch_size": Field(4096, "rows a step"),
+    "probe.patience": Field(20, "epochs without improvement before stopping"),
+    "probe.min_delta": Field(1e-3, "the least drop of the training loss that counts"),
+    "execution.mode": Field("auto", "map, vmap, scan (all rounds in one program) or auto"),
+    "execution.chunk": Field(0, "runs vmapped at once; 0: all"),
+    "execution.devices": Field(0, "devices to use; 0: all (on CPU one a core)"),
+}
+
+
+def make_config(fields: Mapping[str, Field]) -> ConfigDict:
+    """A config of these fields' defaults, nested at the dots."""
+    config = ConfigDict()
+    for path, field in fields.items():
+        *parents, key = path.split(".")
+        node = config
+        for parent in parents:
+            if parent not in node:
+                node[parent] = ConfigDict()
+            node = node[parent]
+        default = FieldReference(field.default, field_type=object)
+        node[key] = default if field.several else field.default
+    return config
 
 
 def sweep_config() -> ConfigDict:
-    """The defaults of a sweep: the protocol of Gupte et al. (TMLR 2024) on the bundled digits."""
-    return ConfigDict(
-        {
-            "pool": {
-                "path": "digits",  # "digits", or an .npz with train_x, train_y, test_x, test_y
-                "name": "",  # dataset name in tables; by default the file's
-                "backbone": "",  # what made the features, for tables
-            },
-            "learner": "frozen",
-            "strategies": _any("random,margins,dropquery"),
-            "inits": _any("default"),  # "default": each strategy's own
-            "seeds": _any((1, 10, 100, 1000, 10000)),  # a list, or a count n for 1 … n
-            "rounds": 20,
-            "start": 1,  # labels per class in the first round
-            "step": 1,  # labels per class in each later round
-            "schedule": "linear",  # or "doubling"
-            "probe": {
-                "lr": _any(1e-2),  # one value or several: they ride the mapped axis
-                "weight_decay": _any(1e-2),  # likewise
-                "dropout": _any(0.75),  # one value or several: each is a group of its own
-                "max_epochs": 400,
-                "batch_size": 4096,
-                "patience": 20,
-                "min_delta": 1e-3,
-            },
-            "execution": {
-                "mode": "auto",  # map, vmap, scan (the whole run in one program), or auto
-                "chunk": 0,  # runs vmapped at once; 0: all
-                "devices": 0,  # 0: all
-            },
-        }
-    )
+    """The defaults of a sweep."""
+    return make_config(SWEEP_FIELDS)
 
 
 def shipped_configs() -> dict[str, Path]:

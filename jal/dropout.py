@@ -25,7 +25,7 @@ def effective_rate(rate: float) -> float:
     return round(rate * levels) / levels
 
 
-def keep_mask(key: Key, rate: float, shape: tuple[int, int]) -> Array:
+def keep_mask(key: Key, rate: float, shape: tuple[int, ...]) -> Array:
     """bool[rows, columns], True with probability 1 - rate.
 
     Row i depends on the key and on i only, not on how many rows follow: a padded batch draws the

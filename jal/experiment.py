@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -39,24 +40,25 @@ def round_keys(key: Key, index: Array | int) -> RoundKeys:
 
 def prepare(strategy: Strategy, pool: Pool, batches: tuple[int, ...]) -> Any:
     """A strategy's (or init's) per-pool work; its key is fixed and the labels are hidden from it."""
-    blind = pool.replace(labels=jnp.full_like(pool.labels, -1))
+    blind = replace(pool, labels=jnp.full_like(pool.labels, -1))
     return strategy.prepare(jax.random.key(_PREPARE_SEED), blind, batches)
 
 
-def _view(state: ALState, pool: Pool, features: Array, head: Any) -> View:
+def _view(state: ALState, pool: Pool, features: Array) -> View:
     return View(
         features=features,
         pool_features=pool.features,
         labelled=state.labelled,
         labels=jnp.where(state.labelled, pool.labels, -1),
-        probe=head,
+        probe=state.probe,
         num_classes=pool.num_classes,
     )
 
 
 def _label(state: ALState, picks: Array) -> ALState:
     """Adds a batch to the labelled set."""
-    return state.replace(
+    return replace(
+        state,
         order=lax.dynamic_update_slice(state.order, picks.astype(jnp.int32), (state.count,)),
         count=state.count + picks.shape[0],
         labelled=state.labelled.at[picks].set(True),
@@ -78,7 +80,7 @@ def begin(
         learner=frozen(spec).start(learner_key, pool),
         strategy=(),
     )
-    view = _view(state, pool, pool.features, None)
+    view = _view(state, pool, pool.features)
     init_state = init.start(init_key, view, cache)
     picks, _ = init.select(round_keys(key, 1).select, view, cache, init_state, batches[0])
     return _label(state, picks)
@@ -87,8 +89,8 @@ def begin(
 def start_strategy(strategy: Strategy, state: ALState, pool: Pool, cache: Any) -> ALState:
     """The state after `begin`, with the strategy's own state made."""
     _, _, key = jax.random.split(jax.random.fold_in(state.key, 0), 3)
-    view = _view(state, pool, pool.features, None)
-    return state.replace(strategy=strategy.start(key, view, cache))
+    view = _view(state, pool, pool.features)
+    return replace(state, strategy=strategy.start(key, view, cache))
 
 
 def fit_and_measure(
@@ -109,7 +111,7 @@ def fit_and_measure(
         epochs=fitted.epochs,
         **scores,
     )
-    return state.replace(probe=fitted.probe, learner=fitted.state), measured
+    return replace(state, probe=fitted.probe, learner=fitted.state), measured
 
 
 def query(
@@ -123,13 +125,13 @@ def query(
 ) -> ALState:
     """Picks the batch of round `index` with the strategy, and labels it."""
     features = frozen(spec).features(state.learner, pool)
-    view = _view(state, pool, features, state.probe)
+    view = _view(state, pool, features)
     picks, strategy_state = strategy.select(
         round_keys(state.key, index).select, view, cache, state.strategy, k
     )
     predicted = jnp.argmax(probe.logits(state.probe, features[picks]), axis=1)
     unknown = jnp.mean(predicted != pool.labels[picks])
-    return _label(state, picks).replace(strategy=strategy_state, unknown_ratio=unknown)
+    return replace(_label(state, picks), strategy=strategy_state, unknown_ratio=unknown)
 
 
 def default_hyper(spec: ProbeSpec) -> Hyper:

@@ -160,8 +160,10 @@ def fit(
             key, index, present = xs
             return batch_step(carry, (key, features[index], labels[index], present))
 
-        keys = jax.random.split(key, num_batches)
-        carry, (losses, counts) = lax.scan(minibatch, carry, (keys, shuffled, present))
+        batches = (jax.random.split(key, num_batches), shuffled, present)
+        losses: Array
+        counts: Array
+        carry, (losses, counts) = lax.scan(minibatch, carry, batches)
         return carry, losses.sum() / jnp.maximum(counts.sum(), 1)
 
     def train_one_epoch(state: _Training) -> _Training:

@@ -66,11 +66,11 @@ class SweepProgress:
         spread = accuracy.std(ddof=1) if len(accuracy) > 1 else 0.0
         labelled = int(finished.measured["labelled"][0])
         status = (
-            f"round {finished.index}/{group.spec.rounds} · {labelled} labels · "
+            f"round {finished.number}/{group.spec.rounds} · {labelled} labels · "
             f"accuracy {accuracy.mean():.1f} ± {spread:.1f} %"
         )
         self._bar.update(self._task, advance=1, status=status)
-        if finished.index == group.spec.rounds:
+        if finished.number == group.spec.rounds:
             seconds = time.perf_counter() - self._group_start
             self._console.print(
                 f"{group.spec.strategy} (init {group.spec.init}): {group.size} runs · {status} · "

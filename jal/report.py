@@ -33,24 +33,22 @@ def with_arms(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm: accuracy (mean ± sd over seeds, %) at a few budgets, and the area under the curve.
+    """One row an arm: accuracy (mean ± sd over runs, %) at a few budgets, and the area under the curve.
 
     The area is the mean accuracy over rounds, each weighted by the labels it spans (trapezoid).
     """
     metrics = with_arms(metrics)
-    last = int(metrics["round"].max())
-    shown = sorted({1, 2, 3, 5, 10, last} & set(metrics["round"]))
+    rounds = sorted(metrics["round"].unique())
+    # As many budgets as fit a terminal: early rounds, where strategies differ most, are kept apart.
+    shown = sorted({rounds[0], *(r for r in (2, 5) if r < rounds[-1]), rounds[-1]})
     rows = []
     for arm, frame in metrics.groupby("arm", sort=False):
         row = {"strategy": arm, "init": frame["init"].iloc[0]}
         for index in shown:
             at = frame[frame["round"] == index]
-            spread = 0.0 if len(at) < 2 else 100 * at["accuracy"].std()
-            row[f"{int(at['labelled'].iloc[0])}"] = (
-                f"{100 * at['accuracy'].mean():.1f} ± {spread:.1f}"
-            )
+            spread = f" ± {100 * at['accuracy'].std():.1f}" if len(at) > 1 else ""
+            row[f"{int(at['labelled'].iloc[0])}"] = f"{100 * at['accuracy'].mean():.1f}{spread}"
         row["area"] = f"{100 * area_under_curve(frame).mean():.1f}"
-        row["seconds"] = f"{frame['seconds'].sum():.1f}"
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -136,7 +136,7 @@ def make_batches(
             raise JalError(f"{name} is {value}; it must be at least 1.")
     growth = [1] * (rounds - 1) if schedule == "linear" else [2**t for t in range(rounds - 1)]
     wanted = [start * num_classes, *(step * num_classes * factor for factor in growth)]
-    if schedule == "linear" and sum(wanted) > pool_size or wanted[0] > pool_size:
+    if (schedule == "linear" and sum(wanted) > pool_size) or wanted[0] > pool_size:
         raise JalError(
             f"the budget of {sum(wanted)} labels ({rounds} rounds, {start} a class to start, {step} a "
             f"class each, {num_classes} classes) is above the pool's {pool_size} rows; "

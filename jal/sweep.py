@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -29,12 +30,12 @@ class Round(NamedTuple):
     """One finished round of a group.
 
     Attributes:
-      index: from 1.
+      number: from 1.
       measured: each metric of `jal.types.Metrics`, f32[runs].
       seconds: wall seconds since the round before.
     """
 
-    index: int
+    number: int
     measured: dict[str, np.ndarray]
     seconds: float
 
@@ -184,8 +185,8 @@ def run_group(
         fit = _fit_program(spec.probe, bucket(labelled, spec.budget), layout)
         # The strategy's state stays outside, so that all strategies share the fit's program.
         strategy_state = state.strategy
-        state, measured = fit((state.replace(strategy=()), hyper), pool, np.int32(index))
-        state = state.replace(strategy=strategy_state)
+        state, measured = fit((replace(state, strategy=()), hyper), pool, np.int32(index))
+        state = replace(state, strategy=strategy_state)
         if index < spec.rounds:
             ask = _query_program(spec.strategy, spec.probe, spec.batches[index], layout)
             # Dispatched before the metrics are read: the devices work while the host writes.
@@ -253,10 +254,10 @@ def run_sweep(
                 picks.append(results.rows_of_picks(columns, event, group.spec.batches))
                 break
             group_rows.append(
-                results.rows_of_round(columns, event.index, event.measured, event.seconds)
+                results.rows_of_round(columns, event.number, event.measured, event.seconds)
             )
             if folder is not None:
-                folder.write_metrics(group_rows, group_finished=event.index == group.spec.rounds)
+                folder.write_metrics(group_rows, group_finished=event.number == group.spec.rounds)
             if progress is not None:
                 progress.finish_round(group, event)
         rows += group_rows

@@ -75,7 +75,7 @@ class View:
       pool_features: f[N, D], the frozen ones.
       labelled: bool[N].
       labels: i32[N], -1 wherever `labelled` is false.
-      probe: the probe of this round; None before the first.
+      probe: the probe of this round; all zeros before the first.
       num_classes: C, static.
     """
 
@@ -83,7 +83,7 @@ class View:
     pool_features: Array
     labelled: Array
     labels: Array
-    probe: Probe | None
+    probe: Probe
     num_classes: int = struct.field(pytree_node=False)
 
 
@@ -119,7 +119,8 @@ class Metrics:
     Attributes:
       labelled: the number of labels the probe was fitted on.
       accuracy, balanced_accuracy, macro_f1, auroc, nll, ece, brier: see `jal.metrics`.
-      unknown_ratio: share of the batch just queried that the previous probe got wrong; NaN in round 1.
+      unknown_ratio: share of the batch just queried that the probe before it got wrong; NaN in
+        round 1.
       classes_seen: how many classes the labelled set holds.
       epochs: how many epochs the probe trained.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 
@@ -56,9 +58,9 @@ def dropquery(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
         draw_key, batch_key = jax.random.split(key)
-        drawn_probe = view.probe if rate is None else view.probe.replace(dropout=rate)
+        drawn_probe = view.probe if rate is None else replace(view.probe, dropout=rate)
         mismatches = scores.dropout_mismatches(
-            draw_key, view.replace(probe=drawn_probe), draws, rescale=rescale
+            draw_key, replace(view, probe=drawn_probe), draws, rescale=rescale
         )
         unlabelled = ~view.labelled
         candidates = _candidates(mismatches, unlabelled, draws // 2, relax * k)
