@@ -161,14 +161,25 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _print_table(console: Console, table: DataFrame) -> None:
+    from rich import box
     from rich.table import Table
 
     shown = Table(
-        title="test accuracy in %, by number of labels; area under the curve", padding=(0, 1)
+        title="test accuracy in %, by number of labels; area under the curve",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     for column in table.columns:
         words = column in ("strategy", "init")
-        shown.add_column(column, justify="left" if words else "right", no_wrap=not words)
+        shown.add_column(
+            column,
+            justify="left" if words else "right",
+            no_wrap=not words,
+            min_width=min(12, int(table[column].str.len().max())) if words else None,
+            overflow="fold",
+        )
     for row in table.itertuples(index=False):
         shown.add_row(*map(str, row))
     console.print(shown)

@@ -130,25 +130,24 @@ def load_config(reference: str, overrides: list[str]) -> ConfigDict:
         if not equals:
             value = next(words, "")
         keys[key.removeprefix("--config.")] = value
-    holder = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=holder)
+
+    def read(words: list[str]) -> ConfigDict:
+        holder, argv = flags.FlagValues(), ["jal", f"--config={path}", *words]
+        config_flags.DEFINE_config_file("config", flag_values=holder, sys_argv=argv)
+        holder(argv)
+        return holder.config
+
     try:
-        holder(["jal", f"--config={path}"])
-        known = key_paths(holder.config)
+        known = key_paths(read([]))
     except Exception as error:
         raise JalError(f"config {reference!r} does not load: {error}") from error
     for key in keys:
         if key not in known:
             raise JalError(f"unknown config key {key!r}; choose from {', '.join(known)}.")
-    holder = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=holder)
     try:
-        holder(
-            ["jal", f"--config={path}", *(f"--config.{key}={value}" for key, value in keys.items())]
-        )
+        return read([f"--config.{key}={value}" for key, value in keys.items()])
     except (flags.Error, ValueError, TypeError) as error:
         raise JalError(f"bad value in the config: {' '.join(str(error).split())}") from error
-    return holder.config
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
