@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +24,14 @@ Every command takes a config, a small Python file, and overrides of its keys as 
 """
 
 _SWEEP_DESCRIPTION = """\
-Runs every strategy from every seed on a pool of embeddings, and writes into the workdir:
+Runs every strategy from every seed on a pool of embeddings, and writes into the workdir what
+follows. A run that was killed goes on from its last checkpoint when the same command is given again.
 
   metrics.csv       one row a run and round: accuracy, macro-F1, AUROC, calibration, …
   acquisitions.csv  every pool position that was labelled, in order
   curves.png        learning curves, mean and spread over seeds
   config.json, environment.json   what was run, on what
+  checkpoints/      where an unfinished run goes on from
 """
 
 _SWEEP_EPILOG = """\
@@ -95,13 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--config", required=True, help="a shipped config's name, or a .py file")
     sweep.add_argument("--workdir", required=True, help="folder for the results; made if missing")
     sweep.add_argument(
-        "--overwrite", action="store_true", help="replace a finished sweep in the workdir"
+        "--overwrite", action="store_true", help="start anew, whatever the workdir holds"
     )
     return parser
 
 
-def configure_jax(devices: int = 0) -> None:
-    """One CPU device a core (unless told otherwise), and the persistent compilation cache.
+def configure_jax(devices: int = 0, *, distributed: bool = False) -> None:
+    """One CPU device a core (unless told otherwise), the compilation cache, other processes joined.
 
     Must run before jax's first computation. The environment's own settings are left alone.
     """
@@ -116,16 +119,21 @@ def configure_jax(devices: int = 0) -> None:
         jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    if distributed:
+        from jal import dist
+
+        dist.initialise()
 
 
 def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from jal.config import load_config
 
     config = load_config(arguments.config, overrides)
-    configure_jax(config.execution.devices)
+    configure_jax(config.execution.devices, distributed=config.execution.distributed)
 
     from rich.console import Console
 
+    from jal.dist import is_first
     from jal.plan import make_groups
     from jal.pool import load
     from jal.progress import SweepProgress
@@ -133,7 +141,7 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from jal.results import CURVES
     from jal.sweep import run_sweep
 
-    console = Console()
+    console = Console(quiet=not is_first())
     loaded = load(config.pool.path, name=config.pool.name, backbone=config.pool.backbone)
     groups = make_groups(config, loaded)
     pool, batches = loaded.pool, groups[0].spec.batches
@@ -196,12 +204,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
+        # A cluster that takes a machine back sends SIGTERM first: it ends as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         _sweep(parsed, rest)
     except JalError as error:
         print(f"jal: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("jal: interrupted; what was finished is in the workdir", file=sys.stderr)
+        print("jal: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 

@@ -116,15 +116,24 @@ def fit_and_measure(
 
 def query(
     strategy: Strategy,
-    spec: ProbeSpec,
     k: int,
     state: ALState,
+    features: Array,
     pool: Pool,
     cache: Any,
     index: Array | int,
 ) -> ALState:
-    """Picks the batch of round `index` with the strategy, and labels it."""
-    features = frozen(spec).features(state.learner, pool)
+    """Picks the batch of round `index` with the strategy, and labels it.
+
+    Args:
+      strategy: picks.
+      k: how many.
+      state: after the round before.
+      features: f[N, D], the learner's as of that round.
+      pool: the pool; its hidden labels only serve to measure the unknown ratio.
+      cache: what the strategy prepared.
+      index: the round, from 2.
+    """
     view = _view(state, pool, features)
     picks, strategy_state = strategy.select(
         round_keys(state.key, index).select, view, cache, state.strategy, k
@@ -171,7 +180,7 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
         for k, group in groupby(later, key=lambda item: item[1]):
 
             def step(state: ALState, index: Array, k: int = k) -> tuple[ALState, Metrics]:
-                asked = query(strategy, spec.probe, k, state, pool, caches.strategy, index)
+                asked = query(strategy, k, state, pool.features, pool, caches.strategy, index)
                 return fit(asked, index)
 
             indices = jnp.array([position + 1 for position, _ in group])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jal import probe
 from jal.spec import ProbeSpec
-from jal.types import Array, Fitted, Hyper, Key, Labelled, Learner, LearnerState, Pool
+from jal.types import Fitted, Hyper, Key, Labelled, Learner, LearnerState, Pool
 
 
 def frozen(spec: ProbeSpec) -> Learner:
@@ -21,7 +21,4 @@ def frozen(spec: ProbeSpec) -> Learner:
         )
         return Fitted(state, head, pool.features, pool.test_features, epochs)
 
-    def features(state: LearnerState, pool: Pool) -> Array:
-        return pool.features
-
-    return Learner(start, fit, features)
+    return Learner(start, fit)

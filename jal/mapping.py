@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jal import dist
 from jal.errors import JalError
 from jal.types import Array
 
@@ -68,20 +69,47 @@ class Layout:
         source = np.zeros(self.padded, np.int64)
         source[self.row_of_run()] = np.arange(self.runs)
         sharding = NamedSharding(self.mesh, P(AXIS))
-        return jax.tree.map(lambda leaf: jax.device_put(leaf[source], sharding), tree)
+        return jax.tree.map(lambda leaf: dist.place(leaf[source], sharding), tree)
 
     def share(self, tree: Any) -> Any:
         """Moves what all runs read onto every device, once each."""
-        return jax.device_put(tree, NamedSharding(self.mesh, P()))
+        sharding = NamedSharding(self.mesh, P())
+        return jax.tree.map(lambda leaf: dist.place(leaf, sharding), tree)
 
     def collect(self, tree: Any) -> Any:
-        """Numpy arrays with a leading axis of `runs`, in the runs' order."""
+        """Numpy arrays with a leading axis of `runs`, in the runs' order; keys become key data."""
         rows = self.row_of_run()
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], tree)
+        return jax.tree.map(lambda leaf: dist.fetch(leaf)[rows], tree)
+
+    def restore(self, leaves: Iterable[np.ndarray], like: Any) -> Any:
+        """A collected tree back on the devices.
+
+        Args:
+          leaves: as `jax.tree.leaves(layout.collect(tree))` gave them, on this or another layout.
+          like: a tree of that structure, of arrays or their shapes.
+        """
+        abstract, structure = jax.tree.flatten(like)
+        placed = [
+            jax.random.wrap_key_data(self.spread(leaf))
+            if jnp.issubdtype(expected.dtype, jax.dtypes.prng_key)
+            else self.spread(leaf)
+            for leaf, expected in zip(leaves, abstract, strict=True)
+        ]
+        return jax.tree.unflatten(structure, placed)
+
+    def collected_shapes(self, like: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """What `collect` would give for a tree of these arrays or shapes, leaf by leaf."""
+
+        def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                leaf = jax.eval_shape(jax.random.key_data, leaf)
+            return jax.ShapeDtypeStruct((self.runs, *leaf.shape[1:]), leaf.dtype)
+
+        return tuple(map(shape, jax.tree.leaves(like)))
 
 
 def make_layout(runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0) -> Layout:
-    """Lays `runs` runs out over the local devices.
+    """Lays `runs` runs out over the devices (of all processes).
 
     Args:
       runs: how many.
@@ -97,7 +125,10 @@ def make_layout(runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0)
     available = jax.devices()
     if not 0 <= devices <= len(available):
         raise JalError(f"devices is {devices}, but there are {len(available)}; 0 takes all.")
-    used = min(devices or len(available), runs)
+    if devices and jax.process_count() > 1:
+        raise JalError("devices must be 0 (all) when several processes run together.")
+    # Over several processes every device takes part, if only with padding: none may sit out.
+    used = min(devices or len(available), runs) if jax.process_count() == 1 else len(available)
     if mode == "auto":
         mode = "map" if available[0].platform == "cpu" else "vmap"
     share = -(-runs // used)
@@ -167,6 +198,6 @@ def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Calla
         out_specs=P(AXIS),
         check_vma=False,
     )
-    active = jax.device_put(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
+    active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
     program = jax.jit(sharded)
-    return lambda batched, shared, index: program(active, batched, shared, index)
+    return lambda batched, shared, index: program(active, batched, shared, np.int32(index))

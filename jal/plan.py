@@ -156,6 +156,10 @@ def check_names(config: ConfigDict) -> None:
         raise JalError(
             f"unknown execution.mode {config.execution.mode!r}; choose from {', '.join(modes)}."
         )
+    if config.execution.checkpoints_kept < 1 or config.execution.checkpoint_seconds < 0:
+        raise JalError(
+            "execution.checkpoints_kept must be at least 1 and execution.checkpoint_seconds at least 0."
+        )
     for strategy in _choices(config.strategies):
         selection.make_strategy(strategy)
         for init in _inits(config, strategy):

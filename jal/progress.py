@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jal.plan import Group
-    from jal.sweep import Round
+    from jal.rounds import Round
 
 
 class SweepProgress:
@@ -78,3 +78,7 @@ class SweepProgress:
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def note(self, text: str) -> None:
+        """Prints a sentence above the bar."""
+        self._console.print(text, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -67,7 +68,7 @@ def area_under_curve(metrics: pd.DataFrame, metric: str = "accuracy") -> pd.Seri
     return pd.Series({run: one(frame) for run, frame in metrics.groupby("run")})
 
 
-def save_learning_curves(metrics: pd.DataFrame, path: Path) -> None:
+def save_learning_curves(metrics: pd.DataFrame, file: Path | BinaryIO) -> None:
     """Draws accuracy against labels: a mean line and a band of one standard deviation an arm."""
     # The object interface, not pyplot: no display is looked for and no global state is left.
     from matplotlib.figure import Figure
@@ -93,4 +94,4 @@ def save_learning_curves(metrics: pd.DataFrame, path: Path) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=150)
+    figure.savefig(file, dpi=150)

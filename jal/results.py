@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -13,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from etils import epath
 
 import jal
+from jal import dist
 from jal.errors import JalError
 
 METRICS = "metrics.csv"
@@ -23,6 +24,7 @@ CONFIG = "config.json"
 ENVIRONMENT = "environment.json"
 STATUS = "status.json"
 CURVES = "curves.png"
+CHECKPOINTS = "checkpoints"
 FILES = (METRICS, ACQUISITIONS, CONFIG, ENVIRONMENT, STATUS, CURVES)
 
 RUN_COLUMNS = (
@@ -54,11 +56,11 @@ COLUMNS = (*RUN_COLUMNS, "round", *METRIC_COLUMNS, "seconds")
 _INTEGERS = ("labelled", "classes_seen", "epochs")
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: epath.Path, contents: bytes) -> None:
     """Writes a file so that a reader, or a kill, never meets half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    partial = path.parent / f".{path.name}.partial"
+    partial.write_bytes(contents)
+    partial.replace(path)
 
 
 def rows_of_round(
@@ -128,35 +130,111 @@ def environment(fingerprint: str) -> dict[str, Any]:
     }
 
 
-class Workdir:
-    """The folder of one sweep.
+def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two configs, as `key: old → new`; how they are executed is left out.
 
-    Raises:
-      JalError: when it holds a finished sweep and `overwrite` is false, or cannot be written.
+    Devices, modes and checkpoint intervals do not change what a sweep is, so a run may go on under
+    others.
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool) -> None:
-        self.path = Path(path)
-        self._finished_csv = ""
-        try:
-            status = self.path / STATUS
-            if status.is_file() and json.loads(status.read_text())["finished"] and not overwrite:
-                raise JalError(f"{self.path} holds a finished sweep; pass --overwrite to redo it.")
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(status, json.dumps({"finished": False}))
-            for name in FILES:
-                if name != STATUS:
-                    (self.path / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise JalError(f"cannot write to workdir {self.path}: {error.strerror}.") from error
+    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+        pairs: dict[str, str] = {}
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                pairs |= flat(value, f"{prefix}{key}.")
+            else:
+                pairs[f"{prefix}{key}"] = json.dumps(value)
+        return {key: value for key, value in pairs.items() if not key.startswith("execution.")}
 
-    def write(self, name: str, text: str) -> None:
-        """Writes one of its files; a full disk is the user's to mend, so it is said in one line."""
+    before, after = flat(old), flat(new)
+    return [
+        f"{key}: {before.get(key, 'unset')} → {after.get(key, 'unset')}"
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]
+
+
+class Workdir:
+    """The folder of one sweep; of several processes, the first writes.
+
+    Attributes:
+      path: where it is; local, or remote as in gs://bucket/folder.
+      resumes: whether it holds an unfinished sweep of the same config and pool, to go on with.
+
+    Raises:
+      JalError: when it holds a finished sweep, or an unfinished one of another config or pool, and
+        `overwrite` is false; or when it cannot be written.
+    """
+
+    def __init__(
+        self, path: str | Path, config: Mapping[str, Any], fingerprint: str, *, overwrite: bool
+    ) -> None:
+        self.path = epath.Path(path)
+        self._finished_csv = ""
+        config = json.loads(json.dumps(config))
         try:
-            write_atomically(self.path / name, text)
+            self.resumes = not overwrite and self._unfinished(config, fingerprint)
+            dist.wait_for_all("workdir read")
+            if dist.is_first():
+                self.path.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.path / STATUS, json.dumps({"finished": False}).encode())
+                if not self.resumes:
+                    self._clear()
+            dist.wait_for_all("workdir ready")
         except OSError as error:
             raise JalError(
-                f"cannot write {self.path / name}: {error.strerror}; what was written before is intact."
+                f"cannot write to workdir {self.path}: {error.strerror or error}."
+            ) from error
+        self.write_json(ENVIRONMENT, environment(fingerprint))
+        self.write_json(CONFIG, config)
+
+    def _unfinished(self, config: Mapping[str, Any], fingerprint: str) -> bool:
+        status = self._read_json(STATUS)
+        if status.get("finished"):
+            raise JalError(f"{self.path} holds a finished sweep; pass --overwrite to redo it.")
+        old = self._read_json(CONFIG)
+        if not old:
+            return False
+        differences = config_differences(old, config)
+        if self._read_json(ENVIRONMENT).get("pool_fingerprint") not in (None, fingerprint):
+            differences.append("pool: its contents have changed")
+        if differences:
+            raise JalError(
+                f"{self.path} holds an unfinished sweep of another config ({'; '.join(differences)}); "
+                "go on with its own, or pass --overwrite to start anew."
+            )
+        return True
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        """One of its files, {} when there is none or a killed run left it unreadable."""
+        try:
+            values = json.loads((self.path / name).read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def _clear(self) -> None:
+        for name in FILES:
+            if name != STATUS:
+                (self.path / name).unlink(missing_ok=True)
+        if (self.path / CHECKPOINTS).exists():
+            (self.path / CHECKPOINTS).rmtree()
+
+    def checkpoints(self, group: int) -> Path:
+        """The folder of one group's checkpoints."""
+        return self.path / CHECKPOINTS / f"{group:03d}"
+
+    def write(self, name: str, contents: str | bytes) -> None:
+        """Writes one of its files; a full disk is the user's to mend, so it is said in one line."""
+        if not dist.is_first():
+            return
+        contents = contents.encode() if isinstance(contents, str) else contents
+        try:
+            write_atomically(self.path / name, contents)
+        except OSError as error:
+            raise JalError(
+                f"cannot write {self.path / name}: {error.strerror or error}; what was written before "
+                "is intact, and the same command resumes from it."
             ) from error
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:

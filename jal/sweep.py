@@ -1,43 +1,28 @@
-"""Runs the groups of a sweep round by round (or whole), and reports each round as it comes."""
+"""Runs the groups of a sweep: progress, results after each round, checkpoints, resuming."""
 
 from __future__ import annotations
 
-import time
+import hashlib
+import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import jax
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from jal import experiment, results, selection
+from jal import results
+from jal.checkpoint import Checkpoints, Snapshot
 from jal.config import sweep_config
 from jal.errors import JalError
-from jal.mapping import Layout, make_layout, over_runs
+from jal.mapping import Layout, make_layout
 from jal.plan import Group, check_names, make_groups
 from jal.pool import LoadedPool, load
-from jal.spec import Choice, ExperimentSpec, ProbeSpec, bucket
-from jal.types import ALState, Array, Hyper, Pool
-
-Program = Callable[..., Any]
-
-
-class Round(NamedTuple):
-    """One finished round of a group.
-
-    Attributes:
-      number: from 1.
-      measured: each metric of `jal.types.Metrics`, f32[runs].
-      seconds: wall seconds since the round before.
-    """
-
-    number: int
-    measured: dict[str, np.ndarray]
-    seconds: float
+from jal.record import Record
+from jal.rounds import Round, drive_frozen, run_rounds, run_whole
+from jal.types import Pool
 
 
 class Progress(Protocol):
@@ -47,7 +32,10 @@ class Progress(Protocol):
         """A group begins."""
 
     def finish_round(self, group: Group, finished: Round) -> None:
-        """One of its rounds is done."""
+        """One of its rounds is done, or was found done in a checkpoint."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know, in one sentence."""
 
 
 class SweepResult(NamedTuple):
@@ -64,135 +52,61 @@ class SweepResult(NamedTuple):
     workdir: Path | None
 
 
-# Programs are cached by what is static in them, so that groups of one sweep share theirs.
+class _Silent:
+    """Progress where none is asked for: only what must be said is said, as a warning."""
+
+    def start_group(self, group: Group) -> None:
+        pass
+
+    def finish_round(self, group: Group, finished: Round) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        warnings.warn(text, stacklevel=2)
 
 
-@lru_cache(maxsize=256)
-def _begin_program(
-    init: Choice, spec: ProbeSpec, batches: tuple[int, ...], layout: Layout
-) -> Program:
-    made = selection.make_init(init)
-
-    def begin(run: tuple[Array, Any], shared: tuple[Pool, Any], _: Array) -> ALState:
-        (seed, first), (pool, cache) = run, shared
-        cache = cache if first is None else first
-        return experiment.begin(made, spec, batches, jax.random.key(seed), pool, cache)
-
-    return over_runs(begin, layout)
+def _fingerprint(loaded: LoadedPool, first: Any) -> str:
+    """What identifies the data of a sweep: the pool's fingerprint, and that of given first sets."""
+    if first is None:
+        return loaded.facts.fingerprint
+    given = hashlib.sha256(np.asarray(first, np.int64).tobytes()).hexdigest()
+    return f"{loaded.facts.fingerprint}+{given}"
 
 
-@lru_cache(maxsize=256)
-def _start_program(strategy: Choice, layout: Layout) -> Program:
-    made = selection.make_strategy(strategy)
-
-    def start(state: ALState, shared: tuple[Pool, Any], _: Array) -> ALState:
-        return experiment.start_strategy(made, state, *shared)
-
-    return over_runs(start, layout)
-
-
-@lru_cache(maxsize=256)
-def _fit_program(spec: ProbeSpec, size: int, layout: Layout) -> Program:
-    def fit(run: tuple[ALState, Hyper], pool: Pool, index: Array) -> Any:
-        state, hyper = run
-        return experiment.fit_and_measure(spec, size, state, pool, hyper, index)
-
-    return over_runs(fit, layout)
-
-
-@lru_cache(maxsize=256)
-def _query_program(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
-    made = selection.make_strategy(strategy)
-
-    def query(state: ALState, shared: tuple[Pool, Any], index: Array) -> ALState:
-        pool, cache = shared
-        return experiment.query(made, spec, k, state, pool, cache, index)
-
-    return over_runs(query, layout)
-
-
-@lru_cache(maxsize=16)
-def _whole_program(spec: ExperimentSpec, layout: Layout) -> Program:
-    whole = experiment.make_experiment(spec)
-
-    def run_whole(run: Any, shared: tuple[Pool, experiment.Caches], _: Array) -> Any:
-        (seed, first), hyper = run
-        pool, caches = shared
-        caches = caches if first is None else caches._replace(init=first)
-        return whole(jax.random.key(seed), pool, caches, hyper)
-
-    return over_runs(run_whole, layout)
-
-
-@lru_cache(maxsize=64)
-def _prepare_program(kind: str, choice: Choice, batches: tuple[int, ...]) -> Program:
-    make = selection.make_init if kind == "init" else selection.make_strategy
-    made = make(choice)
-    return jax.jit(lambda pool: experiment.prepare(made, pool, batches))
-
-
-def _hyper(group: Group) -> Hyper:
-    return Hyper(
-        np.asarray(group.lrs, np.float32),  # type: ignore[arg-type]
-        np.asarray(group.weight_decays, np.float32),  # type: ignore[arg-type]
-    )
-
-
-def run_group(
-    group: Group, pool: Pool, layout: Layout, *, whole: bool = False
-) -> Iterator[Round | np.ndarray]:
-    """Runs one group; yields each round, and at the end the picks i32[runs, budget].
-
-    Args:
-      group: the runs.
-      pool: on the layout's devices (`Layout.share`).
-      layout: made for `group.size` runs.
-      whole: run all rounds in one program (`scan` mode) instead of round by round.
-    """
-    spec, clock = group.spec, time.perf_counter()
-    caches = experiment.Caches(
-        *(
-            layout.share(_prepare_program(kind, choice, spec.batches)(pool))
-            for kind, choice in (("init", spec.init), ("strategy", spec.strategy))
+def _asked_groups(groups: tuple[Group, ...], index: int) -> range:
+    if not -1 <= index < len(groups):
+        raise JalError(
+            f"execution.group is {index}; the sweep has groups 0 to {len(groups) - 1} (-1: all)."
         )
-    )
-    runs = layout.spread((np.asarray(group.seeds, np.uint32), group.first))
-    hyper = layout.spread(_hyper(group))
-    zero = np.int32(0)
+    return range(len(groups)) if index < 0 else range(index, index + 1)
 
-    def finish(index: int, measured: Any) -> Round:
-        nonlocal clock
-        values = {name: np.asarray(value) for name, value in vars(measured).items()}
-        seconds, clock = time.perf_counter() - clock, time.perf_counter()
-        return Round(index, values, seconds)
 
-    if whole:
-        state, measured = _whole_program(spec, layout)((runs, hyper), (pool, caches), zero)
-        measured = layout.collect(measured)
-        seconds = (time.perf_counter() - clock) / spec.rounds
-        for position in range(spec.rounds):
-            one = jax.tree.map(lambda value, at=position: value[:, at], measured)
-            yield finish(position + 1, one)._replace(seconds=seconds)
-        yield layout.collect(state.order)
+def _run_group(
+    record: Record,
+    rounds: Callable[[Snapshot | None], Iterator[Round]],
+    snapshot: Snapshot | None,
+    folder: results.Workdir | None,
+    progress: Progress,
+) -> None:
+    """Runs what is left of a group; each round reaches the workdir and the display as it is done."""
+    group = record.group
+    progress.start_group(group)
+    restored = [] if snapshot is None else record.restore(snapshot)
+    for finished in restored:
+        progress.finish_round(group, finished)
+    if folder is not None and restored:
+        folder.write_metrics(record.rows, group_finished=record.finished)
+    if record.finished:
         return
-
-    begin = _begin_program(spec.init, spec.probe, spec.batches, layout)
-    state = begin(runs, (pool, caches.init), zero)
-    if selection.has_state(spec.strategy):
-        state = _start_program(spec.strategy, layout)(state, (pool, caches.strategy), zero)
-    for position in range(spec.rounds):
-        index, labelled = position + 1, sum(spec.batches[: position + 1])
-        fit = _fit_program(spec.probe, bucket(labelled, spec.budget), layout)
-        # The strategy's state stays outside, so that all strategies share the fit's program.
-        strategy_state = state.strategy
-        state, measured = fit((replace(state, strategy=()), hyper), pool, np.int32(index))
-        state = replace(state, strategy=strategy_state)
-        if index < spec.rounds:
-            ask = _query_program(spec.strategy, spec.probe, spec.batches[index], layout)
-            # Dispatched before the metrics are read: the devices work while the host writes.
-            state = ask(state, (pool, caches.strategy), np.int32(index + 1))
-        yield finish(index, layout.collect(measured))
-    yield layout.collect(state.order)
+    try:
+        for finished in rounds(snapshot):
+            record.add(finished)
+            if folder is not None:
+                folder.write_metrics(record.rows, group_finished=record.finished)
+            progress.finish_round(group, finished)
+    except KeyboardInterrupt:
+        record.save()
+        raise
 
 
 def run_sweep(
@@ -204,71 +118,88 @@ def run_sweep(
     progress: Progress | None = None,
     first: Any = None,
 ) -> SweepResult:
-    """Runs a whole sweep.
+    """Runs a sweep, or what is left of the unfinished one in the workdir.
 
     Args:
       config: as `jal.config.sweep_config` lays it out.
       loaded: the pool; by default the one that `config.pool` names.
-      workdir: where to write metrics.csv, acquisitions.csv, config.json, environment.json and
-        curves.png; None writes nothing.
-      overwrite: replace a finished sweep there.
+      workdir: where to write metrics.csv, acquisitions.csv, config.json, environment.json,
+        curves.png and checkpoints; None writes nothing.
+      overwrite: start anew whatever the workdir holds.
       progress: told of each round.
       first: the `given` init's indices, [k] or [seeds, k].
 
     Raises:
-      JalError: on bad input, before anything is compiled or written.
+      JalError: on bad input, before anything is compiled or written; on a workdir that holds
+        another sweep; when results cannot be written.
     """
     check_names(config)
     if loaded is None:
         loaded = load(config.pool.path, name=config.pool.name, backbone=config.pool.backbone)
     groups = make_groups(config, loaded, first)
-    mode = config.execution.mode
+    execution = config.execution
+    asked = _asked_groups(groups, execution.group)
+    offsets = np.cumsum([0, *(group.size for group in groups)])
+    whole = execution.mode == "scan"
     layouts = [
         make_layout(
-            group.size,
-            "auto" if mode == "scan" else mode,
-            config.execution.chunk,
-            config.execution.devices,
+            group.size, "auto" if whole else execution.mode, execution.chunk, execution.devices
         )
         for group in groups
     ]
-    folder = None if workdir is None else results.Workdir(workdir, overwrite=overwrite)
-    if folder is not None:
-        folder.write_json(results.CONFIG, config.to_dict())
-        folder.write_json(results.ENVIRONMENT, results.environment(loaded.facts.fingerprint))
-
-    rows: list[pd.DataFrame] = []
-    picks: list[pd.DataFrame] = []
+    folder = None
+    if workdir is not None:
+        path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
+        folder = results.Workdir(
+            path, config.to_dict(), _fingerprint(loaded, first), overwrite=overwrite
+        )
+    progress = _Silent() if progress is None else progress
     shared: dict[Any, Pool] = {}
-    offset = 0
-    for group, layout in zip(groups, layouts, strict=True):
-        if layout.mesh not in shared:
-            shared[layout.mesh] = layout.share(loaded.pool)
-        columns = group.columns(offset, loaded)
-        offset += group.size
-        group_rows: list[pd.DataFrame] = []
-        if progress is not None:
-            progress.start_group(group)
-        for event in run_group(group, shared[layout.mesh], layout, whole=mode == "scan"):
-            if not isinstance(event, Round):
-                picks.append(results.rows_of_picks(columns, event, group.spec.batches))
-                break
-            group_rows.append(
-                results.rows_of_round(columns, event.number, event.measured, event.seconds)
-            )
+    records: list[Record] = []
+    writing: list[Checkpoints] = []
+    try:
+        for position in asked:
+            group, layout = groups[position], layouts[position]
+
+            def rounds(
+                snapshot: Snapshot | None, group: Group = group, layout: Layout = layout
+            ) -> Iterator[Round]:
+                if layout.mesh not in shared:
+                    shared[layout.mesh] = layout.share(loaded.pool)
+                pool = shared[layout.mesh]
+                if whole:
+                    return run_whole(group, pool, layout)
+                drive = drive_frozen(group, pool, layout)
+                return run_rounds(drive, layout, group.spec.rounds, snapshot)
+
+            checkpoints = snapshot = None
             if folder is not None:
-                folder.write_metrics(group_rows, group_finished=event.number == group.spec.rounds)
-            if progress is not None:
-                progress.finish_round(group, event)
-        rows += group_rows
-        if folder is not None:
-            folder.write(results.ACQUISITIONS, pd.concat(picks).to_csv(index=False))
-    frame = pd.concat(rows, ignore_index=True).sort_values(["run", "round"], ignore_index=True)
-    acquisitions = pd.concat(picks, ignore_index=True)
+                checkpoints = Checkpoints(folder.checkpoints(position), execution.checkpoints_kept)
+                writing.append(checkpoints)
+                snapshot = checkpoints.newest(progress.note) if folder.resumes else None
+            columns = group.columns(int(offsets[position]), loaded)
+            record = Record(group, columns, checkpoints, execution.checkpoint_seconds)
+            records.append(record)
+            _run_group(record, rounds, snapshot, folder, progress)
+            if folder is not None:
+                picks = pd.concat([record.picks() for record in records])
+                folder.write(results.ACQUISITIONS, picks.to_csv(index=False))
+            # Closing waits for the writer, so each gets the time of the next group to finish in.
+            for earlier in writing[:-1]:
+                earlier.close()
+            del writing[:-1]
+    finally:
+        for checkpoints in writing:
+            checkpoints.close()
+    frame = pd.concat([rows for record in records for rows in record.rows], ignore_index=True)
+    frame = frame.sort_values(["run", "round"], ignore_index=True)
+    acquisitions = pd.concat([record.picks() for record in records], ignore_index=True)
     if folder is not None:
         from jal.report import save_learning_curves
 
-        save_learning_curves(frame, folder.path / results.CURVES)
+        picture = io.BytesIO()
+        save_learning_curves(frame, picture)
+        folder.write(results.CURVES, picture.getvalue())
         folder.finish()
     return SweepResult(frame, acquisitions, None if folder is None else folder.path)
 

@@ -201,9 +201,7 @@ class Learner(NamedTuple):
     Attributes:
       start: `(key, pool) -> state`.
       fit: `(key, state, labelled, pool, hyper) -> Fitted`.
-      features: `(state, pool) -> f[N, D]`, the features that the latest fit returned.
     """
 
     start: Callable[[Key, Pool], LearnerState]
     fit: Callable[[Key, LearnerState, Labelled, Pool, Hyper], Fitted]
-    features: Callable[[LearnerState, Pool], Array]

@@ -1,0 +1,89 @@
+"""The compiled programs of a sweep, cached by what is static in them so that groups share theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+
+from jal import experiment, selection
+from jal.mapping import Layout, over_runs
+from jal.spec import Choice, ExperimentSpec, ProbeSpec
+from jal.types import ALState, Array, Hyper, Pool
+
+Program = Callable[..., Any]  # as `jal.mapping.over_runs` returns
+
+
+@lru_cache(maxsize=256)
+def begin(init: Choice, spec: ProbeSpec, batches: tuple[int, ...], layout: Layout) -> Program:
+    """`((seed, first indices or None), (pool, init's cache), 0) -> ALState` with the first batch."""
+    made = selection.make_init(init)
+
+    def program(run: tuple[Array, Any], shared: tuple[Pool, Any], _: Array) -> ALState:
+        (seed, first), (pool, cache) = run, shared
+        cache = cache if first is None else first
+        return experiment.begin(made, spec, batches, jax.random.key(seed), pool, cache)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=256)
+def start(strategy: Choice, layout: Layout) -> Program:
+    """`(ALState, (pool, cache), 0) -> ALState` with the strategy's own state made."""
+    made = selection.make_strategy(strategy)
+
+    def program(state: ALState, shared: tuple[Pool, Any], _: Array) -> ALState:
+        return experiment.start_strategy(made, state, *shared)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=256)
+def fit(spec: ProbeSpec, size: int, layout: Layout) -> Program:
+    """`((ALState, Hyper), pool, round) -> (ALState, Metrics)`: one program for all strategies."""
+
+    def program(run: tuple[ALState, Hyper], pool: Pool, index: Array) -> Any:
+        state, hyper = run
+        return experiment.fit_and_measure(spec, size, state, pool, hyper, index)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=256)
+def query(strategy: Choice, k: int, layout: Layout) -> Program:
+    """`((ALState, features or None), (pool, cache), round) -> ALState` with k more labelled.
+
+    The features f[N, D] are a run's own, where its learner adapts them; None reads the pool's.
+    """
+    made = selection.make_strategy(strategy)
+
+    def program(run: tuple[ALState, Any], shared: tuple[Pool, Any], index: Array) -> ALState:
+        (state, own), (pool, cache) = run, shared
+        features = pool.features if own is None else own
+        return experiment.query(made, k, state, features, pool, cache, index)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=16)
+def whole(spec: ExperimentSpec, layout: Layout) -> Program:
+    """`(((seed, first), Hyper), (pool, caches), 0) -> (ALState, Metrics)`: all rounds at once."""
+    run_experiment = experiment.make_experiment(spec)
+
+    def program(run: Any, shared: tuple[Pool, experiment.Caches], _: Array) -> Any:
+        (seed, first), hyper = run
+        pool, caches = shared
+        caches = caches if first is None else caches._replace(init=first)
+        return run_experiment(jax.random.key(seed), pool, caches, hyper)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=64)
+def prepare(kind: str, choice: Choice, batches: tuple[int, ...]) -> Program:
+    """`pool -> cache` of an "init" or a "strategy"."""
+    make = selection.make_init if kind == "init" else selection.make_strategy
+    made = make(choice)
+    return jax.jit(lambda pool: experiment.prepare(made, pool, batches))
