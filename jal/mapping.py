@@ -198,6 +198,7 @@ def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Calla
         out_specs=P(AXIS),
         check_vma=False,
     )
-    active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
+    with jax.ensure_compile_time_eval():  # the program may first be asked for its shapes only
+        active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
     program = jax.jit(sharded)
     return lambda batched, shared, index: program(active, batched, shared, np.int32(index))

@@ -92,6 +92,8 @@ def _run_group(
     group = record.group
     progress.start_group(group)
     restored = [] if snapshot is None else record.restore(snapshot)
+    if restored and not record.finished:
+        progress.note(f"{group.spec.strategy}: going on after round {len(restored)}")
     for finished in restored:
         progress.finish_round(group, finished)
     if folder is not None and restored:
