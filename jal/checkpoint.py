@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from etils import epath
 
 from jal import dist
 from jal.errors import JalError
+from jal.results import write_atomically
 
 
 class Snapshot(NamedTuple):
@@ -36,36 +40,41 @@ class Snapshot(NamedTuple):
     seconds: np.ndarray
 
 
-def _digest(tree: Any) -> str:
-    """sha256 of every leaf, hexadecimal: the storage format does not notice every altered byte."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        digest.update(f"{jax.tree_util.keystr(path)}{leaf.shape}{leaf.dtype}".encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
+def _checksums(folder: epath.Path) -> str:
+    """Every file below a folder, in the format of the sha256sum command."""
+
+    def below(place: epath.Path) -> Iterator[epath.Path]:
+        for path in place.iterdir():
+            yield from below(path) if path.is_dir() else (path,)
+
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n"
+        for path in sorted(below(folder))
+    )
 
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]} …"
+    return text if len(text) <= 120 else f"{text[:120]} …"
 
 
 class Checkpoints:
-    """The checkpoints of one group: asynchronous, atomic, the last few kept.
+    """The checkpoints of one group: asynchronous, atomic, the last few kept, each with its checksums.
 
     All processes of a multi-host run must make the same calls.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path | epath.Path, keep: int) -> None:
         from orbax.checkpoint import v1 as ocp
 
-        # What it logs of a damaged checkpoint is said by jal in one line.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
-        self._folder = folder
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # jal says what goes wrong itself
+        self._folder = epath.Path(folder)
+        self._sealing = threading.Lock()
+        self._settle: Callable[[], None] = lambda: None
         policies = ocp.training.preservation_policies
         self._writer = self._guarded(
             lambda: ocp.training.Checkpointer(
-                folder.absolute(),
+                self._folder.absolute(),
                 save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
                 preservation_policy=policies.LatestN(keep),
                 cleanup_tmp_directories=True,
@@ -91,17 +100,47 @@ class Checkpoints:
             "seconds": snapshot.seconds,
         }
         # The format does not store empty arrays, so they are written down beside it.
-        metadata = {
-            "sha256": _digest(tree),
-            "empty": {
-                str(i): [list(leaf.shape), leaf.dtype.name]
-                for i, leaf in enumerate(snapshot.leaves)
-                if not leaf.size
-            },
+        empty = {
+            str(i): [list(leaf.shape), leaf.dtype.name]
+            for i, leaf in enumerate(snapshot.leaves)
+            if not leaf.size
         }
-        self._guarded(
-            lambda: self._writer.save_async(snapshot.number, tree, custom_metadata=metadata)
-        )
+
+        def write() -> None:
+            self._settle()
+            response = self._writer.save_async(
+                snapshot.number, tree, custom_metadata={"empty": empty}
+            )
+            seal = partial(self._seal, snapshot.number)
+
+            def seal_early(_: bool) -> None:
+                with suppress(Exception):  # it would fail again in `settle`, where it can be said
+                    seal()
+
+            response.on_complete(seal_early)
+
+            def settle() -> None:
+                response.result()
+                seal()
+
+            self._settle = settle
+
+        self._guarded(write)
+
+    def _seal_of(self, step: int) -> epath.Path:
+        return self._folder / f"{step}.sha256"
+
+    def _seal(self, step: int) -> None:
+        """Writes down the checksums of a finished checkpoint, once; forgets those of deleted ones."""
+        if not dist.is_first():
+            return
+        with self._sealing:
+            if not self._seal_of(step).exists():
+                sums = _checksums(self._folder / str(step))
+                write_atomically(self._seal_of(step), sums.encode())
+            for seal in self._folder.glob("*.sha256"):
+                if not (self._folder / seal.stem).exists():
+                    seal.unlink(missing_ok=True)
 
     def newest(self, complain: Callable[[str], None]) -> Snapshot | None:
         """The newest snapshot that is whole; damaged ones above it are reported and deleted."""
@@ -112,18 +151,24 @@ class Checkpoints:
                 snapshot, fault = None, _one_line(error)
             if dist.agreed(snapshot is not None):
                 return snapshot
-            complain(f"the checkpoint {self._folder / str(info.step)} is damaged ({fault})")
+            complain(f"the checkpoint {self._folder / str(info.step)} is damaged: {fault}")
             # Otherwise a later save of the same round would find it in its place.
             self._guarded(partial(self._writer.delete, info.step))
+            if dist.is_first():
+                self._seal_of(info.step).unlink(missing_ok=True)
         return None
 
     def _read(self, step: int) -> Snapshot:
-        metadata = self._writer.metadata(step).custom_metadata
+        # A run killed just after a checkpoint was finished leaves it without checksums.
+        if self._seal_of(step).exists():
+            wanted = set(self._seal_of(step).read_text().splitlines())
+            found = set(_checksums(self._folder / str(step)).splitlines())
+            if wanted != found:
+                names = sorted({line.split("  ", 1)[1] for line in wanted ^ found})
+                raise ValueError(f"{', '.join(names)} is not as it was written")
         tree = jax.tree.map(np.asarray, self._writer.load(step))
-        if _digest(tree) != metadata["sha256"]:
-            raise ValueError("its contents do not match their checksum")
         leaves = {int(i): leaf for i, leaf in tree.get("state", {}).items()}
-        for i, (shape, dtype) in metadata["empty"].items():
+        for i, (shape, dtype) in self._writer.metadata(step).custom_metadata["empty"].items():
             leaves[int(i)] = np.zeros(shape, dtype)
         return Snapshot(
             number=step,
@@ -135,4 +180,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until everything is written."""
-        self._guarded(self._writer.close)
+
+        def finish() -> None:
+            self._settle()
+            self._writer.close()
+
+        self._guarded(finish)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -204,8 +203,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        # A cluster that takes a machine back sends SIGTERM first: it ends as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         _sweep(parsed, rest)
     except JalError as error:
         print(f"jal: {error}", file=sys.stderr)

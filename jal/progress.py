@@ -1,10 +1,12 @@
-"""The progress display of a sweep: a live bar in a terminal, a line a group elsewhere."""
+"""The progress display of a sweep, a live bar in a terminal and a line a group elsewhere; Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,10 +43,24 @@ class SweepProgress:
         )
         self._task = self._bar.add_task("compiling", total=total_rounds, status="")
         self._group_start = time.perf_counter()
+        self._stopping = False
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> SweepProgress:
         self._bar.start()
+        # An exception raised at any moment can get lost in the libraries' own callbacks, and could
+        # leave a round half recorded; between rounds it cannot. A cluster that takes a machine back
+        # sends SIGTERM first: it is treated as Ctrl-C is.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._stop_after_this_round)
         return self
+
+    def _stop_after_this_round(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
+        self.note("stopping after this round; once more to stop at once")
 
     def __exit__(
         self,
@@ -53,6 +69,8 @@ class SweepProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def start_group(self, group: Group) -> None:
         """Names the group that begins."""
@@ -61,7 +79,11 @@ class SweepProgress:
         self._bar.update(self._task, description=description, status="compiling …")
 
     def finish_round(self, group: Group, finished: Round) -> None:
-        """Advances the bar by one round; leaves a line when the group is done."""
+        """Advances the bar by one round; leaves a line when the group is done.
+
+        Raises:
+          KeyboardInterrupt: when the user asked to stop meanwhile.
+        """
         accuracy = 100 * finished.measured["accuracy"]
         spread = accuracy.std(ddof=1) if len(accuracy) > 1 else 0.0
         labelled = int(finished.measured["labelled"][0])
@@ -78,6 +100,8 @@ class SweepProgress:
                 highlight=False,
                 soft_wrap=True,
             )
+        if self._stopping:
+            raise KeyboardInterrupt
 
     def note(self, text: str) -> None:
         """Prints a sentence above the bar."""

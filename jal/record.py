@@ -38,6 +38,7 @@ class Record:
         self._rounds: list[Round] = []
         self._checkpoints = checkpoints
         self._interval = interval
+        self._saved = 0
         self._saved_at = time.monotonic()
 
     @property
@@ -74,6 +75,8 @@ class Record:
         """Checkpoints the latest round, if its state is at hand."""
         if self._checkpoints is None or not self._rounds or self._rounds[-1].state is None:
             return
+        if self._saved == len(self._rounds):
+            return
         state = self._rounds[-1].state()
         names = self._rounds[0].measured
         self._checkpoints.save(
@@ -88,7 +91,7 @@ class Record:
                 seconds=np.array([done.seconds for done in self._rounds]),
             )
         )
-        self._saved_at = time.monotonic()
+        self._saved, self._saved_at = len(self._rounds), time.monotonic()
 
     def _append(self, finished: Round) -> None:
         # Only the latest round's state is kept: each holds the devices' memory.

@@ -57,7 +57,8 @@ def newest(folder: Path) -> tuple[Snapshot | None, list[str]]:
 def test_the_newest_snapshot_comes_back_bit_for_bit(tmp_path: Path) -> None:
     write(tmp_path / "run", 1, 2, 3)
     snapshot, complaints = newest(tmp_path / "run")
-    assert snapshot is not None and not complaints
+    assert snapshot is not None
+    assert not complaints
     assert_same(snapshot, make_snapshot(3))
 
 
@@ -67,7 +68,8 @@ def test_no_checkpoint_is_no_snapshot(tmp_path: Path) -> None:
 
 def test_only_the_last_few_are_kept(tmp_path: Path) -> None:
     write(tmp_path / "run", 1, 2, 3, 4, keep=2)
-    assert sorted(child.name for child in (tmp_path / "run").iterdir()) == ["3", "4"]
+    kept = sorted(child.name for child in (tmp_path / "run").iterdir())
+    assert kept == ["3", "3.sha256", "4", "4.sha256"]
 
 
 def damage(folder: Path, how: str) -> None:
@@ -99,11 +101,24 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
     assert snapshot is not None
     assert_same(snapshot, make_snapshot(4))
     assert len(complaints) == 1
-    assert "run/5 is damaged" in complaints[0] and "\n" not in complaints[0]
+    assert "run/5 is damaged" in complaints[0]
+    assert "\n" not in complaints[0]
     # The damaged one is out of the way: the same round can be saved again, and is then the newest.
     write(tmp_path / "run", 5)
     again, complaints = newest(tmp_path / "run")
-    assert again is not None and again.number == 5 and not complaints
+    assert again is not None
+    assert again.number == 5
+    assert not complaints
+
+
+def test_a_damaged_checkpoint_without_checksums_is_noticed_too(tmp_path: Path) -> None:
+    write(tmp_path / "run", 4, 5)
+    (tmp_path / "run" / "5.sha256").unlink()
+    damage(tmp_path / "run" / "5", "missing state")
+    snapshot, complaints = newest(tmp_path / "run")
+    assert snapshot is not None
+    assert snapshot.number == 4
+    assert len(complaints) == 1
 
 
 def test_all_damaged_means_starting_anew(tmp_path: Path) -> None:
@@ -111,7 +126,8 @@ def test_all_damaged_means_starting_anew(tmp_path: Path) -> None:
     for number in (4, 5):
         damage(tmp_path / "run" / str(number), "truncated data")
     snapshot, complaints = newest(tmp_path / "run")
-    assert snapshot is None and len(complaints) == 2
+    assert snapshot is None
+    assert len(complaints) == 2
 
 
 def test_half_written_checkpoints_are_not_taken_for_whole_ones(tmp_path: Path) -> None:
@@ -119,11 +135,13 @@ def test_half_written_checkpoints_are_not_taken_for_whole_ones(tmp_path: Path) -
     half = tmp_path / "run" / "5.orbax-checkpoint-tmp"
     shutil.copytree(tmp_path / "run" / "4", half)
     snapshot, complaints = newest(tmp_path / "run")
-    assert snapshot is not None and snapshot.number == 4 and not complaints
+    assert snapshot is not None
+    assert snapshot.number == 4
+    assert not complaints
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
-    with pytest.raises(JalError, match="cannot write the checkpoint .*run") as caught:
+    with pytest.raises(JalError, match=r"cannot write the checkpoint .*run") as caught:
         write(tmp_path / "run", 1)
     assert "\n" not in str(caught.value)
