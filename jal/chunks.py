@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from jal.types import Array
 
 CHUNK = 4096
+ROWS = "rows"
+_mesh_of_rows: ContextVar[Mesh | None] = ContextVar("mesh_of_rows", default=None)
+
+
+@contextmanager
+def rows_over(mesh: Mesh) -> Iterator[None]:
+    """While tracing: the rows of the pool's features lie spread over the mesh's axis `ROWS`."""
+    token = _mesh_of_rows.set(mesh)
+    try:
+        yield
+    finally:
+        _mesh_of_rows.reset(token)
 
 
 def map_rows(function: Callable[[Array, Array], Any], rows: Array, size: int = CHUNK) -> Any:
@@ -24,8 +40,27 @@ def map_rows(function: Callable[[Array, Array], Any], rows: Array, size: int = C
 
     Returns:
       The pytree with leading axis N. The last chunk starts early enough to be full; rows seen twice
-      keep the value of the earlier chunk.
+      keep the value of the earlier chunk. Under `rows_over` each device streams its own rows, and
+      chunks are numbered through all devices.
     """
+    mesh = _mesh_of_rows.get()
+    if mesh is None or rows.ndim < 2:
+        return _map_chunks(function, rows, size)
+    total, devices = rows.shape[0], mesh.shape[ROWS]
+    local = -(-total // devices)
+    padded = jnp.pad(rows, ((0, local * devices - total), *((0, 0) for _ in rows.shape[1:])))
+
+    def on_device(rows: Array) -> Any:
+        first = lax.axis_index(ROWS) * -(-local // size)
+        return _map_chunks(lambda index, rows: function(first + index, rows), rows, size)
+
+    mapped = jax.shard_map(
+        on_device, mesh=mesh, in_specs=P(ROWS), out_specs=P(ROWS), check_vma=False
+    )(padded)
+    return jax.tree.map(lambda leaf: leaf[:total], mapped)
+
+
+def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int) -> Any:
     total = rows.shape[0]
     if total <= size:
         return function(jnp.int32(0), rows)

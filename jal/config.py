@@ -52,6 +52,9 @@ SWEEP_FIELDS: dict[str, Field] = {
     "execution.mode": Field("auto", "map, vmap, scan (all rounds in one program) or auto"),
     "execution.chunk": Field(0, "runs vmapped at once; 0: all"),
     "execution.devices": Field(0, "devices to use; 0: all (on CPU one a core)"),
+    "execution.shard_pool": Field(
+        False, "share the pool's rows out over the devices, not the runs"
+    ),
     "execution.checkpoint_seconds": Field(30.0, "at most this long between checkpoints"),
     "execution.checkpoints_kept": Field(2, "how many checkpoints of a group are kept"),
     "execution.group": Field(-1, "run only this group of the grid, into workdir/group-N; -1: all"),

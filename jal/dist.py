@@ -64,7 +64,7 @@ def fetch(array: jax.Array) -> np.ndarray:
     """The whole of a global array as numpy, on every process; a typed key becomes its key data."""
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
-    if array.is_fully_addressable:
+    if array.is_fully_addressable or array.is_fully_replicated:
         return np.asarray(array)
     from jax.experimental import multihost_utils
 

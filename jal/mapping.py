@@ -1,9 +1,9 @@
-"""Runs one pure function over a leading axis of runs: mapped or vmapped, sharded over devices."""
+"""Runs one pure function over a leading axis of runs: mapped or vmapped, over devices and processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -14,8 +14,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jal import dist
+from jal.chunks import ROWS, rows_over
 from jal.errors import JalError
-from jal.types import Array
+from jal.types import Array, Pool
 
 MODES = ("auto", "map", "vmap")
 AXIS = "runs"
@@ -29,13 +30,21 @@ class Layout:
       runs: how many runs are real.
       mode: "map" (one run after another on each device) or "vmap" (all of a chunk at once).
       chunk: runs vmapped at once; 1 in map mode.
-      mesh: the devices, on one axis.
+      mesh: the devices, on one axis: that of the runs, or that of the pool's rows.
+      shards_pool: the devices share the rows of the pool out, and all work on every run; otherwise
+        each holds the pool, and has runs of its own.
     """
 
     runs: int
     mode: str
     chunk: int
     mesh: Mesh
+    shards_pool: bool = False
+
+    @property
+    def _groups(self) -> int:
+        """Over how many groups of devices the runs are dealt."""
+        return 1 if self.shards_pool else self.mesh.size
 
     @property
     def local(self) -> int:
@@ -44,23 +53,23 @@ class Layout:
         At least two chunks: a loop over a single row is simplified by the compiler, which could change
         the last bits, and a run must give the same picks alone as beside others.
         """
-        share = -(-self.runs // self.mesh.size)
+        share = -(-self.runs // self._groups)
         chunks = -(-share // self.chunk)
         return (max(2, chunks) if self.mode == "map" else chunks) * self.chunk
 
     @property
     def padded(self) -> int:
         """Rows in all, padding included."""
-        return self.local * self.mesh.size
+        return self.local * self._groups
 
     def row_of_run(self) -> np.ndarray:
         """i64[runs]: the padded row that holds each run; runs are dealt evenly to the devices."""
         run = np.arange(self.runs)
-        return (run % self.mesh.size) * self.local + run // self.mesh.size
+        return (run % self._groups) * self.local + run // self._groups
 
     def active(self) -> np.ndarray:
         """i32[devices]: how many real runs each device holds, at the head of its rows."""
-        return np.bincount(np.arange(self.runs) % self.mesh.size, minlength=self.mesh.size).astype(
+        return np.bincount(np.arange(self.runs) % self._groups, minlength=self._groups).astype(
             np.int32
         )
 
@@ -68,13 +77,33 @@ class Layout:
         """Moves arrays with a leading axis of `runs` onto the devices, padding rows repeating run 0."""
         source = np.zeros(self.padded, np.int64)
         source[self.row_of_run()] = np.arange(self.runs)
-        sharding = NamedSharding(self.mesh, P(AXIS))
+        sharding = NamedSharding(self.mesh, P() if self.shards_pool else P(AXIS))
         return jax.tree.map(lambda leaf: dist.place(leaf[source], sharding), tree)
 
     def share(self, tree: Any) -> Any:
         """Moves what all runs read onto every device, once each."""
         sharding = NamedSharding(self.mesh, P())
         return jax.tree.map(lambda leaf: dist.place(leaf, sharding), tree)
+
+    def share_pool(self, pool: Pool) -> Pool:
+        """The pool on the devices: whole on each, or its features' rows shared out.
+
+        Rows are shared out evenly, with zeros after the last: programs made here cut them off again.
+        """
+        if not self.shards_pool:
+            return self.share(pool)
+        features, devices = np.asarray(pool.features), self.mesh.size
+        local = -(-len(features) // devices)
+
+        def rows_of_device(index: Any) -> np.ndarray:
+            rows = features[index]
+            return np.pad(rows, ((0, local - len(rows)), (0, 0)))
+
+        padded = (local * devices, features.shape[1])
+        spread = jax.make_array_from_callback(
+            padded, NamedSharding(self.mesh, P(ROWS)), rows_of_device
+        )
+        return replace(self.share(replace(pool, features=jnp.zeros(0))), features=spread)
 
     def collect(self, tree: Any) -> Any:
         """Numpy arrays with a leading axis of `runs`, in the runs' order; keys become key data."""
@@ -108,7 +137,9 @@ class Layout:
         return tuple(map(shape, jax.tree.leaves(like)))
 
 
-def make_layout(runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0) -> Layout:
+def make_layout(
+    runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0, *, shard_pool: bool = False
+) -> Layout:
     """Lays `runs` runs out over the devices (of all processes).
 
     Args:
@@ -116,9 +147,10 @@ def make_layout(runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0)
       mode: "auto" is "map" on CPU, where it is faster, and "vmap" elsewhere.
       chunk: with "vmap", how many runs at once (0: all that a device holds).
       devices: how many devices to use (0: all, but no more than there are runs).
+      shard_pool: share out the pool's rows, not the runs; the mode is then "vmap".
 
     Raises:
-      JalError: on an unknown mode or more devices than there are.
+      JalError: on an unknown mode, more devices than there are, or map mode with a shared-out pool.
     """
     if mode not in MODES:
         raise JalError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}, scan.")
@@ -127,16 +159,24 @@ def make_layout(runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0)
         raise JalError(f"devices is {devices}, but there are {len(available)}; 0 takes all.")
     if devices and jax.process_count() > 1:
         raise JalError("devices must be 0 (all) when several processes run together.")
+    if shard_pool:
+        if mode == "map":
+            raise JalError("execution.shard_pool needs mode vmap, scan or auto, not map.")
+        mesh = _mesh(available[: devices or len(available)], ROWS)
+        return Layout(runs, "vmap", min(chunk or runs, runs), mesh, shards_pool=True)
     # Over several processes every device takes part, if only with padding: none may sit out.
     used = min(devices or len(available), runs) if jax.process_count() == 1 else len(available)
     if mode == "auto":
         mode = "map" if available[0].platform == "cpu" else "vmap"
     share = -(-runs // used)
     chunk = 1 if mode == "map" else min(chunk or share, share)
-    mesh = jax.make_mesh(
-        (used,), (AXIS,), devices=available[:used], axis_types=(jax.sharding.AxisType.Auto,)
+    return Layout(runs, mode, chunk, _mesh(available[:used], AXIS))
+
+
+def _mesh(devices: list[jax.Device], axis: str) -> Mesh:
+    return jax.make_mesh(
+        (len(devices),), (axis,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,)
     )
-    return Layout(runs, mode, chunk, mesh)
 
 
 def _blank(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -191,6 +231,8 @@ def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Calla
         # The trip count is data: one compiled body whatever the number of runs, and padding is free.
         return lax.fori_loop(0, (active[0] + chunk - 1) // chunk, step, outputs)
 
+    if layout.shards_pool:
+        return _over_shared_out_pool(on_device, layout)
     sharded = jax.shard_map(
         on_device,
         mesh=layout.mesh,
@@ -202,3 +244,30 @@ def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Calla
         active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
     program = jax.jit(sharded)
     return lambda batched, shared, index: program(active, batched, shared, np.int32(index))
+
+
+def _over_shared_out_pool(on_device: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+    """As `over_runs`, where all devices work on every run, each with its rows of the pool."""
+    body = with_pool(lambda shared, *rest: on_device(*rest[:2], shared, *rest[2:]), layout)
+    whole = NamedSharding(layout.mesh, P())
+    program = jax.jit(body, out_shardings=whole)
+    active = layout.active()
+    return lambda batched, shared, index: program(shared, active, batched, np.int32(index))
+
+
+def with_pool(function: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+    """`function(shared, *rest)` where any pool in `shared` came from `Layout.share_pool`."""
+    if not layout.shards_pool:
+        return function
+
+    def trim(leaf: Any) -> Any:
+        if isinstance(leaf, Pool):
+            return replace(leaf, features=leaf.features[: leaf.labels.shape[0]])
+        return leaf
+
+    def trimmed(shared: Any, *rest: Any) -> Any:
+        with rows_over(layout.mesh):
+            shared = jax.tree.map(trim, shared, is_leaf=lambda leaf: isinstance(leaf, Pool))
+            return function(shared, *rest)
+
+    return trimmed

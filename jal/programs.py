@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jal import experiment, selection
-from jal.mapping import Layout, over_runs
+from jal.mapping import Layout, over_runs, with_pool
 from jal.spec import Choice, ExperimentSpec, ProbeSpec
 from jal.types import ALState, Array, Hyper, Pool
 
@@ -82,8 +82,8 @@ def whole(spec: ExperimentSpec, layout: Layout) -> Program:
 
 
 @lru_cache(maxsize=64)
-def prepare(kind: str, choice: Choice, batches: tuple[int, ...]) -> Program:
+def prepare(kind: str, choice: Choice, batches: tuple[int, ...], layout: Layout) -> Program:
     """`pool -> cache` of an "init" or a "strategy"."""
     make = selection.make_init if kind == "init" else selection.make_strategy
     made = make(choice)
-    return jax.jit(lambda pool: experiment.prepare(made, pool, batches))
+    return jax.jit(with_pool(lambda pool: experiment.prepare(made, pool, batches), layout))

@@ -62,7 +62,7 @@ def prepare_caches(group: Group, pool: Pool, layout: Layout) -> experiment.Cache
     """The per-pool work of the group's init and strategy, on every device."""
     return experiment.Caches(
         *(
-            layout.share(programs.prepare(kind, choice, group.spec.batches)(pool))
+            layout.share(programs.prepare(kind, choice, group.spec.batches, layout)(pool))
             for kind, choice in (("init", group.spec.init), ("strategy", group.spec.strategy))
         )
     )

@@ -145,7 +145,11 @@ def run_sweep(
     whole = execution.mode == "scan"
     layouts = [
         make_layout(
-            group.size, "auto" if whole else execution.mode, execution.chunk, execution.devices
+            group.size,
+            "auto" if whole else execution.mode,
+            execution.chunk,
+            execution.devices,
+            shard_pool=execution.shard_pool,
         )
         for group in groups
     ]
@@ -167,7 +171,7 @@ def run_sweep(
                 snapshot: Snapshot | None, group: Group = group, layout: Layout = layout
             ) -> Iterator[Round]:
                 if layout.mesh not in shared:
-                    shared[layout.mesh] = layout.share(loaded.pool)
+                    shared[layout.mesh] = layout.share_pool(loaded.pool)
                 pool = shared[layout.mesh]
                 if whole:
                     return run_whole(group, pool, layout)
