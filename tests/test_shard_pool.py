@@ -28,7 +28,7 @@ pool = jal.from_arrays(features, labels, features[:500], labels[:500])
 settings = dict(seeds=3, rounds=4, start=3, step=3)
 found = {"devices": jax.device_count()}
 for shard in (False, True):
-    result = jal.sweep(pool, "random,margins,coreset" if "coreset" in sys.argv else "random,margins",
+    result = jal.sweep(pool, "random,margins",
                        execution__shard_pool=shard, execution__mode="vmap", **settings)
     found[str(shard)] = {
         "picks": result.acquisitions["index"].tolist(),
