@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ def expected(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     present = [c for c in range(logits.shape[1]) if 0 < (labels == c).sum() < len(labels)]
     edges = np.linspace(0, 1, metrics.ECE_BINS + 1)
     ece = 0.0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
             ece += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
