@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,9 +44,7 @@ class LoadedPool(NamedTuple):
 def _features(name: str, values: Any, dimension: int | None = None) -> np.ndarray:
     """The features as a 2-d array in a storable dtype, checked."""
     array = np.asarray(values)
-    if array.dtype == object or not (
-        np.issubdtype(array.dtype, np.number) or array.dtype in _STORED_DTYPES
-    ):
+    if array.dtype not in _STORED_DTYPES and array.dtype.kind not in "fiu":
         raise JalError(f"{name} holds {array.dtype} values; it must hold floats.")
     if array.ndim != 2 or 0 in array.shape:
         raise JalError(f"{name} has shape {array.shape}; it must be [rows, dimension], not empty.")
@@ -63,7 +62,7 @@ def _features(name: str, values: Any, dimension: int | None = None) -> np.ndarra
 
 
 def _labels(name: str, values: Any, rows: int, num_classes: int | None, lowest: int) -> np.ndarray:
-    """The labels as i32[rows], checked."""
+    """The labels as i64[rows], checked."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -85,7 +84,7 @@ def _labels(name: str, values: Any, rows: int, num_classes: int | None, lowest: 
             f"{name} has {bad.sum()} labels out of range ({lowest}{upper}); "
             f"the first is {array[first]} in row {first}."
         )
-    return array.astype(np.int32)
+    return array
 
 
 def _fingerprint(arrays: tuple[np.ndarray, ...]) -> str:
@@ -142,6 +141,8 @@ def from_arrays(
         raise JalError(f"the pool has {num_classes} class; at least two are needed.")
     if class_names and len(class_names) != num_classes:
         raise JalError(f"there are {len(class_names)} class names, but {num_classes} classes.")
+    # Only where every label is known to be below the number of classes: no larger one wraps round.
+    labels, test_labels = labels.astype(np.int32), test_labels.astype(np.int32)
     facts = PoolFacts(
         name=name,
         backbone=backbone,
@@ -162,9 +163,12 @@ def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> 
     if not path.is_file():
         raise JalError(f"there is no file {path}; pool.path takes an .npz file or {DIGITS!r}.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise JalError(f"{path} cannot be read as an .npz file ({error}).") from error
     missing = [key for key in _KEYS if key not in arrays]
     if missing:

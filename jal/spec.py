@@ -42,7 +42,8 @@ def parse_choices(text: str | Iterable[str]) -> tuple[Choice, ...]:
     choices = []
     for node in tree.elts if isinstance(tree, ast.Tuple) else [tree]:
         call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
-        if not isinstance(call.func, ast.Name) or call.args:
+        unnamed = call.args or any(word.arg is None for word in call.keywords)
+        if not isinstance(call.func, ast.Name) or unnamed:
             raise JalError(wanted)
         try:
             options = tuple(

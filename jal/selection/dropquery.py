@@ -45,12 +45,14 @@ def dropquery(
       relax: lower the threshold while there are fewer than relax·k candidates (0: never).
 
     Raises:
-      JalError: on an unknown space, fewer than one draw, or a rate outside [0, 1).
+      JalError: on an unknown space, fewer than one draw, a rate outside [0, 1), or a negative relax.
     """
     if space not in SPACES:
         raise JalError(f"dropquery: space is {space!r}; choose one of {', '.join(SPACES)}.")
     if draws < 1:
         raise JalError(f"dropquery: draws is {draws}; at least one is needed.")
+    if relax < 0:
+        raise JalError(f"dropquery: relax is {relax}; it must be at least 0.")
     if rate is not None and not 0 <= rate < 1:
         raise JalError(f"dropquery: rate is {rate}; it must be in [0, 1).")
 

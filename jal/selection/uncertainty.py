@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import jax
 
+from jal.errors import JalError
 from jal.selection import batches, scores
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 
 def _by_predictive(score: scores.Score, dropout: bool, oversample: int, typical: bool) -> Strategy:
+    if oversample < 1:
+        raise JalError(f"oversample is {oversample}; it must be at least 1.")
+
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
