@@ -35,8 +35,8 @@ def test_random_init_and_strategy_are_one() -> None:
     np.testing.assert_array_equal(one, two)
 
 
-def brute_force_representatives(view: View, centroids: np.ndarray) -> list[int]:
-    """The nearest row to each centroid among the rows it owns, largest cluster first."""
+def brute_force_representatives(view: View, centroids: np.ndarray) -> list[set[int]]:
+    """The nearest rows (usually one) to each centroid among those it owns, largest cluster first."""
     distances = np.square(
         unit_rows(view.pool_features)[:, None] - np.asarray(centroids, np.float64)
     ).sum(axis=2)
@@ -45,9 +45,10 @@ def brute_force_representatives(view: View, centroids: np.ndarray) -> list[int]:
     for cluster in range(len(centroids)):
         members = np.flatnonzero(owner == cluster)
         if members.size:
-            nearest = members[distances[members, cluster].argmin()]
-            clusters.append((-members.size, cluster, int(nearest)))
-    return [nearest for _, _, nearest in sorted(clusters)]
+            own = distances[members, cluster]
+            nearest = set(members[own <= own.min() + 1e-5].tolist())
+            clusters.append((-members.size, cluster, nearest))
+    return [nearest for _, _, nearest in sorted(clusters, key=lambda item: item[:2])]
 
 
 def test_centroid_picks_the_row_nearest_each_centroid() -> None:
@@ -61,7 +62,8 @@ def test_centroid_picks_the_row_nearest_each_centroid() -> None:
             gather_key, view.pool_features, ~view.labelled, normalise, POINTS_PER_CLUSTER * k
         )
         expected = brute_force_representatives(view, kmeans(kmeans_key, sample, k))
-        assert picks[: len(expected)] == expected
+        assert all(p in near for p, near in zip(picks, expected, strict=False))
+        assert np.mean([len(near) for near in expected]) < 2
         assert len(set(picks)) == k
 
 
