@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -108,7 +109,7 @@ def load_first_indices(path: str) -> np.ndarray:
     try:
         loaded = np.load(path, allow_pickle=False)
         array = loaded[loaded.files[0]] if hasattr(loaded, "files") else loaded
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise JalError(f"init given: {path} cannot be read ({error}).") from error
     if not np.issubdtype(array.dtype, np.integer):
         raise JalError(f"init given: {path} holds {array.dtype} values; it must hold integers.")
@@ -118,6 +119,8 @@ def load_first_indices(path: str) -> np.ndarray:
 def _first_indices(array: Any, size: int, pool_size: int, seeds: int, arms: int) -> np.ndarray:
     """Checked first indices i32[arms · seeds, size]."""
     array = np.atleast_2d(np.asarray(array))
+    if not np.issubdtype(array.dtype, np.integer):
+        raise JalError(f"init given: the first indices are {array.dtype}; they must be integers.")
     if array.ndim != 2 or array.shape[0] not in (1, seeds) or array.shape[1] < 1:
         raise JalError(
             f"init given: the first indices have shape {array.shape}; "
