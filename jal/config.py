@@ -74,7 +74,7 @@ def make_config(fields: Mapping[str, Field]) -> ConfigDict:
             node = node[parent]
         default = FieldReference(field.default, field_type=object)
         node[key] = default if field.several else field.default
-    return config
+    return config.lock()  # so that a misspelt key is an error, not one more key
 
 
 def sweep_config() -> ConfigDict:
