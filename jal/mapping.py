@@ -146,7 +146,7 @@ def make_layout(
       runs: how many.
       mode: "auto" is "map" on CPU, where it is faster, and "vmap" elsewhere.
       chunk: with "vmap", how many runs at once (0: all that a device holds).
-      devices: how many devices to use (0: all, but no more than there are runs).
+      devices: how many devices to use (0: all, but no more than there are runs, or two).
       shard_pool: share out the pool's rows, not the runs; the mode is then "vmap".
 
     Raises:
@@ -164,8 +164,11 @@ def make_layout(
             raise JalError("execution.shard_pool needs mode vmap, scan or auto, not map.")
         mesh = _mesh(available[: devices or len(available)], ROWS)
         return Layout(runs, "vmap", min(chunk or runs, runs), mesh, shards_pool=True)
-    # Over several processes every device takes part, if only with padding: none may sit out.
-    used = min(devices or len(available), runs) if jax.process_count() == 1 else len(available)
+    # At least two where there are two: a program for one device is compiled otherwise, and the last
+    # bits of a run alone would not be those of one beside others.
+    used = min(devices or len(available), max(runs, 2))
+    if jax.process_count() > 1:
+        used = len(available)  # every device takes part, if only with padding: none may sit out
     if mode == "auto":
         mode = "map" if available[0].platform == "cpu" else "vmap"
     share = -(-runs // used)
