@@ -7,7 +7,10 @@ result = jal.sweep(pool, "random, margins, dropquery", seeds=5)
 result.metrics.groupby(["strategy", "labelled"])["accuracy"].mean()
 """
 
+import importlib
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,13 +65,21 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'jal' has no attribute {name!r}")
-    import importlib
-    import sys
-
     value = getattr(importlib.import_module(_HOMES[name]), name)
-    # Importing the submodule jal.sweep binds it over the function of the same name: bind it back.
     setattr(sys.modules[__name__], name, value)
     return value
+
+
+class _Package(ModuleType):
+    """Keeps `jal.sweep` the function: importing the submodule of that name would bind it over it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOMES.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
