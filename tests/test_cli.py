@@ -81,9 +81,10 @@ def test_the_command_line_and_python_agree(finished: Path) -> None:
 def test_a_short_pool_is_said_not_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pool = save_pool(tmp_path / "clouds.npz")
+    features, labels, *_ = clustered_arrays(3)
+    pool = save_pool(tmp_path / "clouds.npz", train_x=features[:20], train_y=labels[:20])
     assert sweep(pool, tmp_path / "w", "--config.rounds=20", "--config.schedule=doubling") == 0
-    assert "the pool ends after 6 of the 20 rounds" in capsys.readouterr().out
+    assert "the pool ends after 4 of the 20 rounds" in capsys.readouterr().out
 
 
 def poison(value: float) -> np.ndarray:

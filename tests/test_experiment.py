@@ -19,7 +19,7 @@ from jal.types import ALState, Metrics, Strategy
 POOL = clustered_pool()
 BATCHES = (4, 4, 4)
 SPEC = ExperimentSpec(
-    Choice("dropquery"), Choice("centroid"), BATCHES, ProbeSpec(max_epochs=25, dropout=0.5)
+    Choice("margins"), Choice("centroid"), BATCHES, ProbeSpec(max_epochs=25, dropout=0.5)
 )
 SEEDS = (1, 2, 3)
 
@@ -61,7 +61,7 @@ def test_vmapped_experiment_agrees_with_the_driver(
     whole: tuple[ALState, Metrics], mode: str
 ) -> None:
     result = jal.sweep(
-        POOL, "dropquery", seeds=SEEDS, rounds=len(BATCHES), execution__mode=mode,
+        POOL, "margins", inits="centroid", seeds=SEEDS, rounds=len(BATCHES), execution__mode=mode,
         probe__max_epochs=25, probe__dropout=0.5,
     )  # fmt: skip
     state, metrics = whole
@@ -99,14 +99,13 @@ def test_a_run_depends_on_its_seed_alone() -> None:
 
 
 def test_caches_and_hyper_are_arguments(whole: tuple[ALState, Metrics]) -> None:
-    run = jal.make_experiment(SPEC)
-    strategy = experiment.selection.make_strategy(SPEC.strategy)
-    caches = experiment.Caches(
-        *(experiment.prepare(s, POOL.pool, BATCHES) for s in (make_init(SPEC.init), strategy))
-    )
+    # The `given` init takes its cache, the first indices, from the caller; a single round.
+    run = jal.make_experiment(replace(SPEC, init=Choice("given"), batches=BATCHES[:1]))
+    first = np.array([3, 1, 4, 15], np.int32)
     still = replace(experiment.default_hyper(SPEC.probe), learning_rate=jnp.float32(0))
     key = jax.random.key(SEEDS[0])
-    _, metrics = jax.jit(run)(key, POOL.pool, caches, still)
+    state, metrics = jax.jit(run)(key, POOL.pool, experiment.Caches(first, ()), still)
+    np.testing.assert_array_equal(state.order, first)
     # A probe that does not move predicts no better than at its start.
     assert float(metrics.accuracy[-1]) < float(whole[1].accuracy[0, -1])
 
