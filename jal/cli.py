@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,17 +103,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def configure_jax(devices: int = 0, *, distributed: bool = False) -> None:
-    """One CPU device a core (unless told otherwise), the compilation cache, other processes joined.
+def _cpu_devices(asked: int) -> int:
+    """How many virtual CPU devices to make: as asked here or in the environment, else one a core.
 
-    Must run before jax's first computation. The environment's own settings are left alone.
+    Never one: a program for a single device is compiled otherwise, and its last bits would not be
+    those of the same run on several.
+    """
+    forced = re.search(
+        r"xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", "")
+    )
+    wished = forced.group(1) if forced else os.environ.get("JAX_NUM_CPU_DEVICES", asked)
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    return max(2, int(wished) or cores or 1)
+
+
+def configure_jax(devices: int = 0, *, distributed: bool = False) -> None:
+    """Virtual CPU devices, the persistent compilation cache, and the other processes joined.
+
+    Must run before jax's first computation.
     """
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not forced and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        jax.config.update("jax_num_cpu_devices", devices or cores or 1)
+    jax.config.update("jax_num_cpu_devices", _cpu_devices(devices))
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))

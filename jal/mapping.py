@@ -30,6 +30,7 @@ class Layout:
       runs: how many runs are real.
       mode: "map" (one run after another on each device) or "vmap" (all of a chunk at once).
       chunk: runs vmapped at once; 1 in map mode.
+      dealt: over how many of the devices the runs are dealt; the others idle.
       mesh: the devices, on one axis: that of the runs, or that of the pool's rows.
       shards_pool: the devices share the rows of the pool out, and all work on every run; otherwise
         each holds the pool, and has runs of its own.
@@ -38,13 +39,9 @@ class Layout:
     runs: int
     mode: str
     chunk: int
+    dealt: int
     mesh: Mesh
     shards_pool: bool = False
-
-    @property
-    def _groups(self) -> int:
-        """Over how many groups of devices the runs are dealt."""
-        return 1 if self.shards_pool else self.mesh.size
 
     @property
     def local(self) -> int:
@@ -53,25 +50,24 @@ class Layout:
         At least two chunks: a loop over a single row is simplified by the compiler, which could change
         the last bits, and a run must give the same picks alone as beside others.
         """
-        share = -(-self.runs // self._groups)
+        share = -(-self.runs // self.dealt)
         chunks = -(-share // self.chunk)
         return (max(2, chunks) if self.mode == "map" else chunks) * self.chunk
 
     @property
     def padded(self) -> int:
         """Rows in all, padding included."""
-        return self.local * self._groups
+        return self.local * (1 if self.shards_pool else self.mesh.size)
 
     def row_of_run(self) -> np.ndarray:
         """i64[runs]: the padded row that holds each run; runs are dealt evenly to the devices."""
         run = np.arange(self.runs)
-        return (run % self._groups) * self.local + run // self._groups
+        return (run % self.dealt) * self.local + run // self.dealt
 
     def active(self) -> np.ndarray:
         """i32[devices]: how many real runs each device holds, at the head of its rows."""
-        return np.bincount(np.arange(self.runs) % self._groups, minlength=self._groups).astype(
-            np.int32
-        )
+        devices = 1 if self.shards_pool else self.mesh.size
+        return np.bincount(np.arange(self.runs) % self.dealt, minlength=devices).astype(np.int32)
 
     def spread(self, tree: Any) -> Any:
         """Moves arrays with a leading axis of `runs` onto the devices, padding rows repeating run 0."""
@@ -146,7 +142,7 @@ def make_layout(
       runs: how many.
       mode: "auto" is "map" on CPU, where it is faster, and "vmap" elsewhere.
       chunk: with "vmap", how many runs at once (0: all that a device holds).
-      devices: how many devices to use (0: all, but no more than there are runs, or two).
+      devices: how many devices to use (0: all, but no more than there are runs).
       shard_pool: share out the pool's rows, not the runs; the mode is then "vmap".
 
     Raises:
@@ -163,17 +159,18 @@ def make_layout(
         if mode == "map":
             raise JalError("execution.shard_pool needs mode vmap, scan or auto, not map.")
         mesh = _mesh(available[: devices or len(available)], ROWS)
-        return Layout(runs, "vmap", min(chunk or runs, runs), mesh, shards_pool=True)
-    # At least two where there are two: a program for one device is compiled otherwise, and the last
-    # bits of a run alone would not be those of one beside others.
-    used = min(devices or len(available), max(runs, 2))
-    if jax.process_count() > 1:
-        used = len(available)  # every device takes part, if only with padding: none may sit out
+        return Layout(runs, "vmap", min(chunk or runs, runs), 1, mesh, shards_pool=True)
+    dealt = min(devices or len(available), runs)
     if mode == "auto":
         mode = "map" if available[0].platform == "cpu" else "vmap"
-    share = -(-runs // used)
+    share = -(-runs // dealt)
     chunk = 1 if mode == "map" else min(chunk or share, share)
-    return Layout(runs, mode, chunk, _mesh(available[:used], AXIS))
+    # A program for one device is compiled otherwise than one for several, which changes the last bits:
+    # in map mode a second device idles rather than not be there.
+    size = max(dealt, min(2, len(available))) if mode == "map" else dealt
+    if jax.process_count() > 1:
+        size = len(available)  # no process may sit out
+    return Layout(runs, mode, chunk, dealt, _mesh(available[:size], AXIS))
 
 
 def _mesh(devices: list[jax.Device], axis: str) -> Mesh:
