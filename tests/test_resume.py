@@ -197,7 +197,6 @@ _COMMAND = (
 
 def run_command(
     workdir: Path,
-    cache: Path,
     *more: str,
     devices: int = 2,
     largest_file: int | None = None,
@@ -205,7 +204,6 @@ def run_command(
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_NUM_CPU_DEVICES": str(devices),
     }
     environment.pop("XLA_FLAGS", None)
@@ -235,18 +233,18 @@ def results(workdir: Path) -> tuple[pd.DataFrame, bytes]:
 @pytest.mark.slow
 def test_killed_again_and_again_at_random_moments(tmp_path: Path) -> None:
     """20 SIGKILLs, also while a checkpoint is written: after every round one is."""
-    chance, cache = random.Random(0), tmp_path / "cache"
-    first = run_command(tmp_path / "whole", cache)
+    chance = random.Random(0)
+    first = run_command(tmp_path / "whole")
     output = first.communicate()
     assert first.returncode == 0, output
     started = time.monotonic()
-    assert run_command(tmp_path / "timed", cache).wait() == 0
+    assert run_command(tmp_path / "timed").wait() == 0
     whole_run = time.monotonic() - started
     expected, kills, attempt = results(tmp_path / "whole"), 0, 0
     while kills < 20:
         workdir, attempt = tmp_path / f"killed-{attempt}", attempt + 1
         while not is_finished(workdir):
-            process = run_command(workdir, cache)
+            process = run_command(workdir)
             try:
                 output = process.communicate(timeout=chance.uniform(0.4, 1.0) * whole_run)
                 assert process.returncode == 0, output
@@ -261,11 +259,10 @@ def test_killed_again_and_again_at_random_moments(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_checkpoint_of_one_layout_resumes_under_another(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    whole = run_command(tmp_path / "whole", cache, devices=1)
+    whole = run_command(tmp_path / "whole", devices=1)
     assert whole.communicate()
     assert whole.returncode == 0
-    process = run_command(tmp_path / "moved", cache, devices=8)
+    process = run_command(tmp_path / "moved", devices=8)
     while not list((tmp_path / "moved" / "checkpoints").glob("000/[0-9]")):
         assert process.poll() is None
         time.sleep(0.01)
@@ -273,7 +270,7 @@ def test_a_checkpoint_of_one_layout_resumes_under_another(tmp_path: Path) -> Non
     _, error = process.communicate()
     assert process.returncode == 130, error
     assert "goes on from here" in error
-    resumed = run_command(tmp_path / "moved", cache, devices=2)
+    resumed = run_command(tmp_path / "moved", devices=2)
     output, error = resumed.communicate()
     assert resumed.returncode == 0, error
     assert "going on after round" in output
@@ -289,11 +286,10 @@ def test_a_disk_that_is_full_is_one_line_and_loses_nothing(
     tmp_path: Path, bytes_a_file: int
 ) -> None:
     """The smaller limit stops the tables, the larger one the checkpoints."""
-    cache = tmp_path / "cache"
-    whole = run_command(tmp_path / "whole", cache)
+    whole = run_command(tmp_path / "whole")
     _, error = whole.communicate()
     assert whole.returncode == 0, error
-    stopped = run_command(tmp_path / "full", cache)
+    stopped = run_command(tmp_path / "full")
     while not list((tmp_path / "full" / "checkpoints").glob("000/[0-9]")):
         assert stopped.poll() is None
         time.sleep(0.01)
@@ -301,7 +297,7 @@ def test_a_disk_that_is_full_is_one_line_and_loses_nothing(
     stopped.communicate()
     before = (tmp_path / "full" / "metrics.csv").read_bytes()
 
-    full = run_command(tmp_path / "full", cache, largest_file=bytes_a_file)
+    full = run_command(tmp_path / "full", largest_file=bytes_a_file)
     _, error = full.communicate()
     assert full.returncode == 2, error
     assert error.startswith("jal: cannot write")
@@ -309,7 +305,7 @@ def test_a_disk_that_is_full_is_one_line_and_loses_nothing(
     after = (tmp_path / "full" / "metrics.csv").read_bytes()
     assert after == before or bytes_a_file > len(after) > 0
 
-    again = run_command(tmp_path / "full", cache)
+    again = run_command(tmp_path / "full")
     _, error = again.communicate()
     assert again.returncode == 0, error
     pd.testing.assert_frame_equal(*(results(tmp_path / name)[0] for name in ("full", "whole")))
