@@ -76,3 +76,31 @@ def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int)
         return jnp.concatenate([head, parts[-1, overlap:]])
 
     return jax.tree.map(join, lax.map(one, jnp.arange(chunks)))
+
+
+def over_true(
+    mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any, block: int
+) -> Any:
+    """Runs `carry = body(carry, positions, valid)` over the true positions of a mask, a block at a time.
+
+    The number of blocks is data: the cost is that of the true positions, not of the mask's length.
+
+    Args:
+      mask: bool[N].
+      body: gets positions i32[block] in ascending order and valid bool[block]; positions that are
+        not valid are 0.
+      carry: a pytree.
+      block: positions a step.
+    """
+    total = mask.shape[0]
+    block = min(block, total)
+    positions = jnp.nonzero(mask, size=total, fill_value=0)[0].astype(jnp.int32)
+    positions = jnp.pad(positions, (0, block))
+    count = mask.sum()
+
+    def step(index: Array, carry: Any) -> Any:
+        start = index * block
+        valid = start + jnp.arange(block) < count
+        return body(carry, lax.dynamic_slice_in_dim(positions, start, block), valid)
+
+    return lax.fori_loop(0, (count + block - 1) // block, step, carry)

@@ -241,3 +241,13 @@ def dropout_logits(key: Key, probe: Probe, features: Array, *, rescale: bool = T
 def embed(probe: Probe, features: Array) -> Array:
     """f32[R, D], the batch-norm output: the space DropQuery, coreset and BADGE work in."""
     return (features.astype(jnp.float32) - probe.mean) * lax.rsqrt(probe.variance + EPSILON)
+
+
+def project(probe: Probe, features: Array, directions: Array) -> Array:
+    """f32[E, R]: the products of directions f32[E, D] with the embeddings of features f[R, D].
+
+    The batch norm moves into the directions, so that no embedding is formed.
+    """
+    scaled = directions * lax.rsqrt(probe.variance + EPSILON)
+    products = jnp.dot(scaled, features.astype(jnp.float32).T, precision=PRECISION)
+    return products - jnp.dot(scaled, probe.mean, precision=PRECISION)[:, None]

@@ -10,6 +10,10 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from jal.errors import JalError
+from jal.selection.alfamix import alfamix
+from jal.selection.badge import badge
+from jal.selection.bald import bald, powerbald
+from jal.selection.coreset import coreset
 from jal.selection.dropquery import dropquery
 from jal.selection.simple import centroid, given, random
 from jal.selection.uncertainty import entropy, margins, uncertainty
@@ -23,6 +27,11 @@ STRATEGIES: dict[str, Factory] = {
     "uncertainty": uncertainty,
     "entropy": entropy,
     "margins": margins,
+    "bald": bald,
+    "powerbald": powerbald,
+    "coreset": coreset,
+    "badge": badge,
+    "alfamix": alfamix,
     "dropquery": dropquery,
 }
 

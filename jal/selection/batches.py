@@ -23,6 +23,11 @@ def uniform(key: Key, allowed: Array, k: int) -> Array:
     return top_k(jax.random.uniform(key, allowed.shape), allowed, k)
 
 
+def gumbel_top_k(key: Key, logs: Array, allowed: Array, k: int) -> Array:
+    """i32[k]: allowed positions drawn without replacement in proportion to exp(logs)."""
+    return top_k(logs + jax.random.gumbel(key, logs.shape), allowed, k)
+
+
 def fill(key: Key, first: Array, candidates: Array, allowed: Array, k: int) -> Array:
     """i32[k]: `first` in its order, then random candidates, then random allowed positions.
 

@@ -26,6 +26,12 @@ def entropy(logits: Array) -> Array:
     return -jnp.where(probabilities > 0, probabilities * log_probabilities, 0).sum(axis=1)
 
 
+def entropy_of(probabilities: Array) -> Array:
+    """f32[R]: the same, of probabilities f32[R, C]."""
+    logs = jnp.log(jnp.where(probabilities > 0, probabilities, 1))
+    return -(probabilities * logs).sum(axis=1)
+
+
 def negative_margin(logits: Array) -> Array:
     """f32[R]: second-highest minus highest probability."""
     probabilities = jax.nn.softmax(logits)
@@ -61,5 +67,25 @@ def dropout_mismatches(key: Key, view: View, draws: int, *, rescale: bool) -> Ar
             return (jnp.argmax(drawn, axis=1) != certain).astype(jnp.int32)
 
         return jax.lax.map(differs, jnp.arange(draws)).sum(axis=0)
+
+    return map_rows(chunk, view.features)
+
+
+def mutual_information(key: Key, view: View, draws: int) -> Array:
+    """f32[N]: the BALD score of Monte Carlo dropout, in nats: H(mean p) - mean H(p), at least 0.
+
+    Only running means are kept: a chunk's probabilities f32[chunk, C] and entropies f32[chunk].
+    """
+
+    def chunk(index: Array, rows: Array) -> Array:
+        chunk_key = jax.random.fold_in(key, index)
+
+        def add(draw: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            drawn = probe.dropout_logits(jax.random.fold_in(chunk_key, draw), view.probe, rows)
+            return sums[0] + jax.nn.softmax(drawn), sums[1] + entropy(drawn)
+
+        zeros = jnp.zeros((rows.shape[0], view.num_classes)), jnp.zeros(rows.shape[0])
+        probabilities, entropies = jax.lax.fori_loop(0, draws, add, zeros)
+        return jnp.maximum(entropy_of(probabilities / draws) - entropies / draws, 0)
 
     return map_rows(chunk, view.features)

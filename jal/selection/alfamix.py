@@ -1,0 +1,88 @@
+"""ALFA-Mix: samples whose prediction flips when their embedding moves towards the labelled classes."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jal import probe
+from jal.chunks import map_rows, over_true
+from jal.cluster import PRECISION, normalise, squared_distances
+from jal.errors import JalError
+from jal.selection import batches
+from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+
+_LABELLED_BLOCK = 256
+
+
+def class_means(view: View) -> tuple[Array, Array]:
+    """The mean embedding f32[C, D] of each class's labelled samples, and bool[C] which have any."""
+
+    def add(sums: tuple[Array, Array], positions: Array, valid: Array) -> tuple[Array, Array]:
+        embedded = probe.embed(view.probe, view.features[positions])
+        member = (view.labels[positions] == jnp.arange(view.num_classes)[:, None]) & valid
+        member = member.astype(jnp.float32)
+        return sums[0] + jnp.dot(member, embedded, precision=PRECISION), sums[1] + member.sum(1)
+
+    zeros = jnp.zeros((view.num_classes, view.features.shape[1])), jnp.zeros(view.num_classes)
+    sums, counts = over_true(view.labelled, add, zeros, _LABELLED_BLOCK)
+    return sums / jnp.maximum(counts, 1)[:, None], counts > 0
+
+
+def flips(view: View, radius: float) -> Array:
+    """bool[N]: whether the mix with some anchor changes the prediction ŷ.
+
+    The closed-form mix moves an embedding z by radius·‖anchor - z‖ along the unit gradient of the loss
+    at ŷ. Logits are linear along that ray, so ŷ stays the highest on an interval that starts at z: if
+    any anchor flips it, the farthest one does, and only that one need be tried. The gradient is
+    W(p - onehot ŷ), so its norm and the change of the logits need only WᵀW.
+    """
+    anchors, seen = class_means(view)
+    gram = jnp.dot(view.probe.kernel.T, view.probe.kernel, precision=PRECISION)
+
+    def chunk(_: Array, rows: Array) -> Array:
+        logits = probe.logits(view.probe, rows)
+        predicted = jnp.argmax(logits, axis=1)
+        residual = jax.nn.softmax(logits) - jax.nn.one_hot(predicted, logits.shape[1])
+        change = jnp.dot(residual, gram, precision=PRECISION)
+        norm = jnp.sqrt(jnp.maximum((residual * change).sum(axis=1), 0))
+        squared = squared_distances(anchors, probe.embed(view.probe, rows))
+        farthest = jnp.sqrt(jnp.where(seen[:, None], squared, 0).max(axis=0))
+        # A prediction so certain that its gradient vanishes does not move.
+        step = jnp.where(norm > 0, radius * farthest / jnp.where(norm > 0, norm, 1), 0)
+        return jnp.argmax(logits + step[:, None] * change, axis=1) != predicted
+
+    return map_rows(chunk, view.features)
+
+
+def alfamix(*, epsilon: float = 0.2) -> Strategy:
+    """ALFA-Mix (Parvaneh et al., CVPR 2022, sections 3.2 and 3.3), with the closed-form mix.
+
+    Candidates are the samples whose prediction some anchor (the mean embedding of a class that has
+    labels) flips; the picks are the representatives of k clusters of their normalised embeddings.
+
+    Args:
+      epsilon: the mix is bounded by epsilon/√D of the distance to the anchor.
+
+    Raises:
+      JalError: unless epsilon is above 0.
+    """
+    if not epsilon > 0:
+        raise JalError(f"alfamix: epsilon is {epsilon}; it must be above 0.")
+
+    def select(
+        key: Key, view: View, cache: Cache, state: StrategyState, k: int
+    ) -> tuple[Array, StrategyState]:
+        unlabelled = ~view.labelled
+        candidates = flips(view, epsilon * view.features.shape[1] ** -0.5) & unlabelled
+        picks = batches.cluster_representatives(
+            key,
+            view.features,
+            candidates,
+            unlabelled,
+            lambda rows: normalise(probe.embed(view.probe, rows)),
+            k,
+        )
+        return picks, state
+
+    return Strategy(select)

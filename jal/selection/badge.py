@@ -1,0 +1,85 @@
+"""BADGE: k-means++ on gradient embeddings that are never formed."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jal import probe
+from jal.chunks import map_rows
+from jal.cluster import squared_norms
+from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+
+
+def _residuals(view: View, rows: Array) -> Array:
+    """f32[R, C]: p - onehot(argmax p), the gradient of the loss at the predicted label."""
+    logits = probe.logits(view.probe, rows)
+    predicted = jax.nn.one_hot(jnp.argmax(logits, axis=1), logits.shape[1])
+    return jax.nn.softmax(logits) - predicted
+
+
+def _squared_gradient_norms(view: View) -> Array:
+    """f32[N]: the squared norm of r ⊗ z, which is that of r times that of z."""
+
+    def chunk(_: Array, rows: Array) -> Array:
+        embedded = probe.embed(view.probe, rows)
+        return squared_norms(_residuals(view, rows)) * squared_norms(embedded)
+
+    return map_rows(chunk, view.features)
+
+
+def _gradient_products(view: View, position: Array) -> Array:
+    """f32[N]: the products of every gradient embedding with that at `position`.
+
+    (r ⊗ z) · (s ⊗ y) = (r · s)(z · y): two short products instead of one of length C·D.
+    """
+    row = view.features[position][None]
+    embedding, residual = probe.embed(view.probe, row), _residuals(view, row)[0]
+
+    def chunk(_: Array, rows: Array) -> Array:
+        return (_residuals(view, rows) @ residual) * probe.project(view.probe, rows, embedding)[0]
+
+    return map_rows(chunk, view.features)
+
+
+def badge() -> Strategy:
+    """k-means++ seeds of the gradient embeddings of the last layer.
+
+    Ash et al. (ICLR 2020), algorithm 1. The first pick is uniform over the unlabelled samples, each
+    next one is drawn in proportion to its squared distance to the nearest pick; uniformly once all
+    those distances are 0.
+    """
+
+    def select(
+        key: Key, view: View, cache: Cache, state: StrategyState, k: int
+    ) -> tuple[Array, StrategyState]:
+        norms = _squared_gradient_norms(view)
+        uniforms = jax.random.uniform(key, (k,))
+
+        def pick(index: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            picks, nearest, allowed = carry
+            weights = jnp.where(allowed, nearest, 0)
+            weights = jnp.where(weights.sum() > 0, weights, allowed)
+            chosen = _draw(uniforms[index], weights)
+            distances = norms + norms[chosen] - 2 * _gradient_products(view, chosen)
+            nearest = jnp.where(index == 0, distances, jnp.minimum(nearest, distances))
+            return (
+                picks.at[index].set(chosen),
+                jnp.maximum(nearest, 0),
+                allowed.at[chosen].set(False),
+            )
+
+        start = (jnp.zeros(k, jnp.int32), jnp.zeros(norms.shape), ~view.labelled)
+        return lax.fori_loop(0, k, pick, start)[0], state
+
+    return Strategy(select)
+
+
+def _draw(uniform: Array, weights: Array) -> Array:
+    """i32[]: a position drawn in proportion to weights f32[N], by inversion of one uniform number."""
+    cumulative = jnp.cumsum(weights)
+    drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    # Rounding may point past the last position that has any weight.
+    last = jnp.searchsorted(cumulative, cumulative[-1], side="left")
+    return jnp.minimum(drawn, last).astype(jnp.int32)
