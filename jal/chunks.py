@@ -78,9 +78,7 @@ def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int)
     return jax.tree.map(join, lax.map(one, jnp.arange(chunks)))
 
 
-def over_true(
-    mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any, block: int
-) -> Any:
+def over_true(mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any, block: int) -> Any:
     """Runs `carry = body(carry, positions, valid)` over the true positions of a mask, a block at a time.
 
     The number of blocks is data: the cost is that of the true positions, not of the mask's length.

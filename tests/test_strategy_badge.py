@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from strategy_views import embeddings, logits, make_view, probabilities_of
 
-from jal.selection import badge, make_strategy
+from jal.selection import make_strategy
+from jal.selection.badge import _gradient_products, _squared_gradient_norms
 from jal.spec import Choice
 from jal.types import View
 
@@ -52,9 +53,9 @@ def test_picks_are_those_of_explicit_gradients(seed: int) -> None:
 def test_factorised_products_equal_explicit_ones() -> None:
     view = make_view(7)
     explicit = gradients(view)
-    products = badge._gradient_products(view, jax.numpy.int32(11))
+    products = _gradient_products(view, jax.numpy.int32(11))
     np.testing.assert_allclose(products, explicit @ explicit[11], rtol=1e-4, atol=1e-5)
-    norms = badge._squared_gradient_norms(view)
+    norms = _squared_gradient_norms(view)
     np.testing.assert_allclose(norms, np.square(explicit).sum(axis=1), rtol=1e-4, atol=1e-5)
 
 

@@ -35,7 +35,8 @@ def flips(view: View, radius: float) -> Array:
     The closed-form mix moves an embedding z by radius·‖anchor - z‖ along the unit gradient of the loss
     at ŷ. Logits are linear along that ray, so ŷ stays the highest on an interval that starts at z: if
     any anchor flips it, the farthest one does, and only that one need be tried. The gradient is
-    W(p - onehot ŷ), so its norm and the change of the logits need only WᵀW.
+    W(p - onehot ŷ), so its norm and the change of the logits need only WᵀW; only its direction
+    counts, so the residual is scaled to survive a prediction of all but 1.
     """
     anchors, seen = class_means(view)
     gram = jnp.dot(view.probe.kernel.T, view.probe.kernel, precision=PRECISION)
@@ -43,12 +44,14 @@ def flips(view: View, radius: float) -> Array:
     def chunk(_: Array, rows: Array) -> Array:
         logits = probe.logits(view.probe, rows)
         predicted = jnp.argmax(logits, axis=1)
-        residual = jax.nn.softmax(logits) - jax.nn.one_hot(predicted, logits.shape[1])
+        is_predicted = jnp.arange(view.num_classes) == predicted[:, None]
+        others = jax.nn.softmax(jnp.where(is_predicted, -jnp.inf, logits))
+        residual = jnp.where(is_predicted, -1, others)
         change = jnp.dot(residual, gram, precision=PRECISION)
         norm = jnp.sqrt(jnp.maximum((residual * change).sum(axis=1), 0))
         squared = squared_distances(anchors, probe.embed(view.probe, rows))
         farthest = jnp.sqrt(jnp.where(seen[:, None], squared, 0).max(axis=0))
-        # A prediction so certain that its gradient vanishes does not move.
+        # A zero kernel has no gradient: nothing moves.
         step = jnp.where(norm > 0, radius * farthest / jnp.where(norm > 0, norm, 1), 0)
         return jnp.argmax(logits + step[:, None] * change, axis=1) != predicted
 

@@ -38,7 +38,9 @@ def coreset() -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        norms = map_rows(lambda _, rows: squared_norms(probe.embed(view.probe, rows)), view.features)
+        norms = map_rows(
+            lambda _, rows: squared_norms(probe.embed(view.probe, rows)), view.features
+        )
 
         def pick(index: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             picks, nearest, allowed = carry
