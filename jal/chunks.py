@@ -102,3 +102,24 @@ def over_true(mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any,
         return body(carry, lax.dynamic_slice_in_dim(positions, start, block), valid)
 
     return lax.fori_loop(0, (count + block - 1) // block, step, carry)
+
+
+def fold_rows(
+    body: Callable[[Any, Array, Array], Any], carry: Any, total: int, size: int = CHUNK
+) -> Any:
+    """Runs `carry = body(carry, positions, fresh)` over chunks of the positions 0 … total - 1.
+
+    Args:
+      body: gets positions i32[size], consecutive, and fresh bool[size]: whether it is their first
+        time. (The last chunk starts early enough to be full.)
+      carry: a pytree.
+      total: how many positions.
+      size: positions a chunk, at most.
+    """
+    size = min(size, total)
+
+    def step(index: Array, carry: Any) -> Any:
+        positions = jnp.minimum(index * size, total - size) + jnp.arange(size)
+        return body(carry, positions, positions >= index * size)
+
+    return lax.fori_loop(0, -(-total // size), step, carry)

@@ -16,7 +16,8 @@ PRECISION = lax.Precision.HIGHEST
 POINTS_PER_CLUSTER = 512
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
-_BLOCK = 512
+_BLOCK = 512  # points a step
+_CENTROIDS = 64  # centroids a step, where not all are in use
 
 Space = Callable[
     [Array], Array
@@ -61,17 +62,27 @@ class _Lloyd(NamedTuple):
     converged: Array
 
 
-def gather(key: Key, features: Array, mask: Array, space: Space, limit: int) -> Sample:
+def gather(
+    key: Key,
+    features: Array,
+    mask: Array,
+    space: Space,
+    limit: int,
+    active_limit: Array | int | None = None,
+) -> Sample:
     """At most `limit` rows of the pool where `mask`, in random order, mapped into `space`.
 
-    P is `limit` (or N, if smaller), rounded up to whole blocks.
+    P is `limit` (or N, if smaller), rounded up to whole blocks; `active_limit` i32[] caps the number
+    of real points further.
     """
     size = min(limit, features.shape[0])
     padded = -(-size // _BLOCK) * _BLOCK if size > _BLOCK else size
     priority = jnp.where(mask, jax.random.uniform(key, mask.shape), 2.0)
     rows = jnp.pad(jnp.argsort(priority)[:size], (0, padded - size))
     points = space(features[rows])
-    return Sample(points, squared_norms(points), jnp.minimum(mask.sum(), size))
+    real = jnp.minimum(mask.sum(), size)
+    real = real if active_limit is None else jnp.minimum(real, active_limit)
+    return Sample(points, squared_norms(points), real)
 
 
 def _over_blocks(sample: Sample, body: Callable, carry: tuple) -> tuple:
@@ -119,10 +130,49 @@ def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
     return lax.fori_loop(1, active, add, (first, jnp.full(capacity, jnp.inf)))[0]
 
 
-def _nearest(distances: Array, is_active: Array) -> tuple[Array, Array]:
-    """The nearest active centroid i32[R] and the distance to it f32[R], from distances f32[K, R]."""
-    distances = jnp.where(is_active[:, None], distances, jnp.inf)
-    return jnp.argmin(distances, axis=0).astype(jnp.int32), distances.min(axis=0)
+def _nearest(
+    centroids: Array, active: Array, points: Array, norms: Array | None = None
+) -> tuple[Array, Array]:
+    """The nearest of the first `active` centroids i32[R], and the squared distance to it f32[R].
+
+    Many centroids are taken in blocks, as many as are in use: the cost is that of the active ones.
+    """
+    k, norms = centroids.shape[0], squared_norms(points) if norms is None else norms
+    block = k if k <= 2 * _CENTROIDS else _CENTROIDS
+
+    def within(start: Array | int) -> tuple[Array, Array]:
+        some = lax.dynamic_slice_in_dim(centroids, start, block)
+        distances = squared_distances(some, points, norms)
+        in_use = start + jnp.arange(block) < active
+        distances = jnp.where(in_use[:, None], distances, jnp.inf)
+        return (start + jnp.argmin(distances, axis=0)).astype(jnp.int32), distances.min(axis=0)
+
+    def closer(index: Array, best: tuple[Array, Array]) -> tuple[Array, Array]:
+        # The last block starts early enough to be full; what it repeats is never strictly closer.
+        nearest, distance = within(jnp.minimum(index * block, k - block))
+        better = distance < best[1]
+        return jnp.where(better, nearest, best[0]), jnp.where(better, distance, best[1])
+
+    if block == k:
+        return within(0)
+    return lax.fori_loop(1, (active + block - 1) // block, closer, within(0))
+
+
+def _add_by_cluster(sums: Array, points: Array, nearest: Array) -> Array:
+    """Adds each of points f32[R, E] to its cluster's row of sums f32[k, E].
+
+    A scatter is far the faster on CPU; elsewhere a product, whose order of addition is fixed.
+    """
+
+    def multiply(sums: Array, points: Array, nearest: Array) -> Array:
+        member = (nearest == jnp.arange(sums.shape[0])[:, None]).astype(jnp.float32)
+        return sums + jnp.dot(member, points, precision=PRECISION)
+
+    def scatter(sums: Array, points: Array, nearest: Array) -> Array:
+        return sums.at[nearest].add(points)
+
+    added: Array = lax.platform_dependent(sums, points, nearest, cpu=scatter, default=multiply)
+    return added
 
 
 def _reseed_empty(
@@ -161,14 +211,12 @@ def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) 
             carry: tuple, start: Array, points: Array, norms: Array, valid: Array
         ) -> tuple:
             sums, counts, assigned, distances, inertia, changed = carry
-            every = squared_distances(state.centroids, points, norms)
-            nearest, distance = _nearest(every, is_active)
+            nearest, distance = _nearest(state.centroids, active, points, norms)
             distance = jnp.where(valid, distance, 0)
-            member = ((nearest == jnp.arange(k)[:, None]) & valid).astype(jnp.float32)
             before = lax.dynamic_slice_in_dim(state.assigned, start, points.shape[0])
             return (
-                sums + jnp.dot(member, points, precision=PRECISION),
-                counts + member.sum(axis=1),
+                _add_by_cluster(sums, jnp.where(valid[:, None], points, 0), nearest),
+                counts.at[nearest].add(valid.astype(jnp.float32)),
                 lax.dynamic_update_slice_in_dim(assigned, nearest, start, 0),
                 lax.dynamic_update_slice_in_dim(distances, distance, start, 0),
                 inertia + distance.sum(),
@@ -214,11 +262,10 @@ def assign(
     features: Array, space: Space, centroids: Array, active: Array | int | None = None
 ) -> tuple[Array, Array]:
     """Nearest centroid i32[N] and squared distance to it f32[N] of every row, streamed."""
-    k = centroids.shape[0]
-    is_active = jnp.arange(k) < (k if active is None else active)
+    active = jnp.asarray(centroids.shape[0] if active is None else active, jnp.int32)
 
     def chunk(_: Array, rows: Array) -> tuple[Array, Array]:
-        return _nearest(squared_distances(centroids, space(rows)), is_active)
+        return _nearest(centroids, active, space(rows))
 
     return map_rows(chunk, features)
 

@@ -15,6 +15,7 @@ from jal.selection.badge import badge
 from jal.selection.bald import bald, powerbald
 from jal.selection.coreset import coreset
 from jal.selection.dropquery import dropquery
+from jal.selection.probcover import probcover
 from jal.selection.simple import centroid, given, random
 from jal.selection.uncertainty import entropy, margins, uncertainty
 from jal.spec import Choice
@@ -32,16 +33,18 @@ STRATEGIES: dict[str, Factory] = {
     "coreset": coreset,
     "badge": badge,
     "alfamix": alfamix,
+    "probcover": probcover,
     "dropquery": dropquery,
 }
 
 INITS: dict[str, Factory] = {
     "random": random,
     "centroid": centroid,
+    "probcover": probcover,
     "given": given,
 }
 
-DEFAULT_INITS: dict[str, str] = {"dropquery": "centroid"}
+DEFAULT_INITS: dict[str, str] = {"dropquery": "centroid", "probcover": "probcover"}
 
 
 def default_init(strategy: str) -> Choice:

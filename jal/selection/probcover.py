@@ -1,0 +1,181 @@
+"""ProbCover: the samples whose balls cover most of the pool, on a graph that is never stored."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jal import cluster
+from jal.chunks import fold_rows, over_true
+from jal.errors import JalError
+from jal.neighbours import inverse_norms, over_pairs, unit_distances
+from jal.selection import batches
+from jal.types import Array, Key, Pool, Strategy, View
+
+_BLOCK = 64
+
+
+class Balls(NamedTuple):
+    """What is fixed for a pool.
+
+    Attributes:
+      scales: f32[N], one over the norm of each row.
+      radius: f32[], δ.
+      degrees: i32[N], how many rows each ball holds, its centre included.
+    """
+
+    scales: Array
+    radius: Array
+    degrees: Array
+
+
+class Cover(NamedTuple):
+    """What a run changes.
+
+    Attributes:
+      covered: bool[N], inside the ball of a labelled row.
+      degrees: i32[N], how many rows each ball holds that are not.
+    """
+
+    covered: Array
+    degrees: Array
+
+
+def pseudo_labels(key: Key, features: Array, k: int) -> Array:
+    """i32[N]: the k-means cluster of each normalised row."""
+    gather_key, kmeans_key = jax.random.split(key)
+    everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER * k
+    sample = cluster.gather(gather_key, features, everything, cluster.normalise, limit)
+    centroids = cluster.kmeans(kmeans_key, sample, k)
+    return cluster.assign(features, cluster.normalise, centroids)[0]
+
+
+def distance_to_others(features: Array, scales: Array, labels: Array) -> Array:
+    """f32[N]: squared distance of each normalised row to the nearest one of another label."""
+
+    def tile(nearest: Array, rows: Array, columns: Array, _: Array, squared: Array) -> Array:
+        other = labels[rows][:, None] != labels[columns]
+        return jnp.minimum(nearest, jnp.where(other, squared, jnp.inf).min(axis=1))
+
+    return over_pairs(features, scales, tile, lambda rows: jnp.full(rows.shape, jnp.inf))
+
+
+def ball_sizes(features: Array, scales: Array, radius: Array) -> Array:
+    """i32[N]: how many normalised rows lie strictly within the radius of each."""
+
+    def tile(count: Array, _: Array, __: Array, fresh: Array, squared: Array) -> Array:
+        return count + ((squared < jnp.square(radius)) & fresh).sum(axis=1, dtype=jnp.int32)
+
+    return over_pairs(features, scales, tile, lambda rows: jnp.zeros(rows.shape, jnp.int32))
+
+
+def largest_pure_radius(nearest_other: Array, purity: float, steps: int) -> Array:
+    """f32[]: δ by bisection of [0, 1] from 0.5; the smallest that is tried when none is pure.
+
+    A ball is pure when no row of another pseudo-label is within, so one distance a row decides every
+    step.
+
+    Args:
+      nearest_other: f32[N], squared distance to the nearest row of another pseudo-label.
+      purity: the share of pure balls that is asked for.
+      steps: how often the interval is halved.
+    """
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = (low + high) / 2
+        passes = (nearest_other >= jnp.square(middle)).sum() >= needed
+        return jnp.where(passes, middle, low), jnp.where(passes, high, middle)
+
+    needed = math.ceil(purity * nearest_other.shape[0] - 1e-6)
+    low, high = lax.fori_loop(0, steps, halve, (jnp.float32(0), jnp.float32(1)))
+    return jnp.where(low > 0, low, high)
+
+
+def _cover(features: Array, balls: Balls, cover: Cover, newly: Array) -> Cover:
+    """Marks bool[N] as covered and takes them out of every ball: each row is taken out once a run."""
+
+    def block(degrees: Array, positions: Array, valid: Array) -> Array:
+        def step(degrees: Array, columns: Array, fresh: Array) -> Array:
+            squared = unit_distances(features, balls.scales, positions, columns)
+            inside = (squared < jnp.square(balls.radius)) & valid[:, None] & fresh
+            return degrees.at[columns].add(-inside.sum(axis=0, dtype=jnp.int32))
+
+        return fold_rows(step, degrees, features.shape[0])
+
+    degrees = over_true(newly, block, cover.degrees, _BLOCK)
+    return Cover(cover.covered | newly, degrees)
+
+
+def _ball(features: Array, balls: Balls, positions: Array, valid: Array) -> Array:
+    """bool[N]: inside the ball of any valid position i32[R]."""
+
+    def step(inside: Array, columns: Array, _: Array) -> Array:
+        squared = unit_distances(features, balls.scales, positions, columns)
+        within = (squared < jnp.square(balls.radius)) & valid[:, None]
+        return inside.at[columns].max(within.any(axis=0))
+
+    total = features.shape[0]
+    return fold_rows(step, jnp.zeros(total, bool), total)
+
+
+def probcover(*, delta: float | None = None, purity: float = 0.95, steps: int = 6) -> Strategy:
+    """ProbCover (Yehuda et al., NeurIPS 2022, algorithm 1): greedy maximum coverage by δ-balls.
+
+    Balls are of L2 distance strictly below δ on the normalised frozen features. Picks are random once
+    everything is covered.
+
+    Args:
+      delta: the radius; None takes the largest of a bisection for which the share `purity` of balls
+        holds one pseudo-label (k-means with as many clusters as classes).
+      purity: see `delta`.
+      steps: of the bisection.
+
+    Raises:
+      JalError: unless delta is above 0, purity in (0, 1] and steps at least 1.
+    """
+    if delta is not None and not delta > 0:
+        raise JalError(f"probcover: delta is {delta}; it must be above 0.")
+    if not 0 < purity <= 1:
+        raise JalError(f"probcover: purity is {purity}; it must be above 0 and at most 1.")
+    if steps < 1:
+        raise JalError(f"probcover: steps is {steps}; at least one is needed.")
+
+    def prepare(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Balls:
+        scales = inverse_norms(pool.features)
+        if delta is None:
+            labels = pseudo_labels(key, pool.features, min(pool.num_classes, pool.size))
+            others = distance_to_others(pool.features, scales, labels)
+            radius = largest_pure_radius(others, purity, steps)
+        else:
+            radius = jnp.float32(delta)
+        return Balls(scales, radius, ball_sizes(pool.features, scales, radius))
+
+    def start(key: Key, view: View, cache: Balls) -> Cover:
+        def block(covered: Array, positions: Array, valid: Array) -> Array:
+            return covered | _ball(view.pool_features, cache, positions, valid)
+
+        nothing = jnp.zeros(view.labelled.shape, bool)
+        newly = over_true(view.labelled, block, nothing, _BLOCK)
+        return _cover(view.pool_features, cache, Cover(nothing, cache.degrees), newly)
+
+    def select(key: Key, view: View, cache: Balls, state: Cover, k: int) -> tuple[Array, Cover]:
+        noise = jax.random.uniform(key, view.labelled.shape)
+
+        def pick(index: Array, carry: tuple[Array, Array, Cover]) -> tuple[Array, Array, Cover]:
+            picks, allowed, cover = carry
+            gain = jnp.where(cover.covered.all(), noise, cover.degrees)
+            chosen = batches.top_k(gain, allowed, 1)
+            inside = _ball(view.pool_features, cache, chosen, jnp.ones(1, bool))
+            cover = _cover(view.pool_features, cache, cover, inside & ~cover.covered)
+            return picks.at[index].set(chosen[0]), allowed.at[chosen[0]].set(False), cover
+
+        nothing = jnp.zeros(k, jnp.int32)
+        picks, _, cover = lax.fori_loop(0, k, pick, (nothing, ~view.labelled, state))
+        return picks, cover
+
+    return Strategy(select, start, prepare)
