@@ -44,6 +44,14 @@ def prepare(strategy: Strategy, pool: Pool, batches: tuple[int, ...]) -> Any:
     return strategy.prepare(jax.random.key(_PREPARE_SEED), blind, batches)
 
 
+def prepare_both(spec: ExperimentSpec, pool: Pool) -> Caches:
+    """What the experiment's init and strategy prepare; once where the init is the strategy's own."""
+    of_strategy = prepare(selection.make_strategy(spec.strategy), pool, spec.batches)
+    if selection.is_init_of(spec.init, spec.strategy):
+        return Caches(of_strategy, of_strategy)
+    return Caches(prepare(selection.make_init(spec.init), pool, spec.batches), of_strategy)
+
+
 def _view(state: ALState, pool: Pool, features: Array) -> View:
     return View(
         features=features,
@@ -167,7 +175,7 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
         key: Key, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
     ) -> tuple[ALState, Metrics]:
         if caches is None:
-            caches = Caches(*(prepare(s, pool, spec.batches) for s in (first_batch, strategy)))
+            caches = prepare_both(spec, pool)
         hyper = default_hyper(spec.probe) if hyper is None else hyper
 
         def fit(state: ALState, index: Array | int) -> tuple[ALState, Metrics]:

@@ -15,7 +15,7 @@ from jal.checkpoint import Snapshot
 from jal.errors import JalError
 from jal.mapping import Layout
 from jal.plan import Group
-from jal.spec import bucket
+from jal.spec import Choice, bucket
 from jal.types import ALState, Hyper, Metrics, Pool
 
 
@@ -59,13 +59,18 @@ def _hyper(group: Group) -> Hyper:
 
 
 def prepare_caches(group: Group, pool: Pool, layout: Layout) -> experiment.Caches:
-    """The per-pool work of the group's init and strategy, on every device."""
-    return experiment.Caches(
-        *(
-            layout.share(programs.prepare(kind, choice, group.spec.batches, layout)(pool))
-            for kind, choice in (("init", group.spec.init), ("strategy", group.spec.strategy))
-        )
-    )
+    """The per-pool work of the group's init and strategy, on every device; once where they agree."""
+    spec = group.spec
+    if not layout.shards_pool:
+        # On one device: it takes every core of a host, which devices repeating the work would share.
+        pool = jax.tree.map(lambda leaf: leaf.addressable_data(0), pool)
+
+    def prepared(kind: str, choice: Choice) -> Any:
+        return layout.share(programs.prepare(kind, choice, spec.batches, layout)(pool))
+
+    strategy = prepared("strategy", spec.strategy)
+    same = selection.is_init_of(spec.init, spec.strategy)
+    return experiment.Caches(strategy if same else prepared("init", spec.init), strategy)
 
 
 def drive_frozen(group: Group, pool: Pool, layout: Layout) -> Drive:

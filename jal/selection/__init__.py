@@ -83,6 +83,11 @@ def make_init(choice: Choice) -> Strategy:
     return _build("init", INITS, choice)
 
 
+def is_init_of(init: Choice, strategy: Choice) -> bool:
+    """Whether the init is the strategy itself, so that both read one cache."""
+    return init == strategy and INITS[init.name] is STRATEGIES.get(strategy.name)
+
+
 def has_state(choice: Choice) -> bool:
     """Whether the strategy keeps a state of its own during a run."""
     return make_strategy(choice).start is not no_state
