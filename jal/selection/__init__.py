@@ -17,6 +17,7 @@ from jal.selection.coreset import coreset
 from jal.selection.dropquery import dropquery
 from jal.selection.probcover import probcover
 from jal.selection.simple import centroid, given, random
+from jal.selection.typiclust import typiclust
 from jal.selection.uncertainty import entropy, margins, uncertainty
 from jal.spec import Choice
 from jal.types import Strategy, no_state
@@ -33,6 +34,7 @@ STRATEGIES: dict[str, Factory] = {
     "coreset": coreset,
     "badge": badge,
     "alfamix": alfamix,
+    "typiclust": typiclust,
     "probcover": probcover,
     "dropquery": dropquery,
 }
@@ -40,11 +42,16 @@ STRATEGIES: dict[str, Factory] = {
 INITS: dict[str, Factory] = {
     "random": random,
     "centroid": centroid,
+    "typiclust": typiclust,
     "probcover": probcover,
     "given": given,
 }
 
-DEFAULT_INITS: dict[str, str] = {"dropquery": "centroid", "probcover": "probcover"}
+DEFAULT_INITS: dict[str, str] = {
+    "dropquery": "centroid",
+    "typiclust": "typiclust",
+    "probcover": "probcover",
+}
 
 
 def default_init(strategy: str) -> Choice:

@@ -123,17 +123,21 @@ def _ball(features: Array, balls: Balls, positions: Array, valid: Array) -> Arra
     return fold_rows(step, jnp.zeros(total, bool), total)
 
 
-def probcover(*, delta: float | None = None, purity: float = 0.95, steps: int = 6) -> Strategy:
+def probcover(
+    *, delta: float | None = None, purity: float = 0.95, steps: int = 6, shuffle_ties: bool = False
+) -> Strategy:
     """ProbCover (Yehuda et al., NeurIPS 2022, algorithm 1): greedy maximum coverage by δ-balls.
 
     Balls are of L2 distance strictly below δ on the normalised frozen features. Picks are random once
-    everything is covered.
+    everything is covered. Of balls that would cover equally many, the first in the pool is taken: with
+    a small δ these are most of them, and in a pool sorted by class a bias.
 
     Args:
       delta: the radius; None takes the largest of a bisection for which the share `purity` of balls
         holds one pseudo-label (k-means with as many clusters as classes).
       purity: see `delta`.
       steps: of the bisection.
+      shuffle_ties: of balls that would cover equally many, take a random one instead.
 
     Raises:
       JalError: unless delta is above 0, purity in (0, 1] and steps at least 1.
@@ -168,7 +172,8 @@ def probcover(*, delta: float | None = None, purity: float = 0.95, steps: int = 
 
         def pick(index: Array, carry: tuple[Array, Array, Cover]) -> tuple[Array, Array, Cover]:
             picks, allowed, cover = carry
-            gain = jnp.where(cover.covered.all(), noise, cover.degrees)
+            gain = cover.degrees + noise / 2 if shuffle_ties else cover.degrees
+            gain = jnp.where(cover.covered.all(), noise, gain)
             chosen = batches.top_k(gain, allowed, 1)
             inside = _ball(view.pool_features, cache, chosen, jnp.ones(1, bool))
             cover = _cover(view.pool_features, cache, cover, inside & ~cover.covered)
