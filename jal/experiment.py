@@ -13,6 +13,7 @@ from jax import lax
 
 from jal import metrics, probe, selection
 from jal.learners import frozen
+from jal.propagate import Graph, build_graph
 from jal.spec import ExperimentSpec, ProbeSpec
 from jal.types import ALState, Array, Hyper, Key, Labelled, Metrics, Pool, Strategy, View
 
@@ -20,10 +21,11 @@ _PREPARE_SEED = 0
 
 
 class Caches(NamedTuple):
-    """What the initialisation and the strategy prepared for the pool, shared by all seeds."""
+    """What the initialisation, the strategy and label propagation prepared for the pool, for all seeds."""
 
     init: Any
     strategy: Any
+    graph: Graph | None = None
 
 
 class RoundKeys(NamedTuple):
@@ -44,12 +46,17 @@ def prepare(strategy: Strategy, pool: Pool, batches: tuple[int, ...]) -> Any:
     return strategy.prepare(jax.random.key(_PREPARE_SEED), blind, batches)
 
 
-def prepare_both(spec: ExperimentSpec, pool: Pool) -> Caches:
-    """What the experiment's init and strategy prepare; once where the init is the strategy's own."""
+def prepare_all(spec: ExperimentSpec, pool: Pool) -> Caches:
+    """An experiment's per-pool work; once where the init is the strategy's own."""
+    graph = (
+        None
+        if spec.probe.propagation is None
+        else build_graph(pool.features, spec.probe.propagation)
+    )
     of_strategy = prepare(selection.make_strategy(spec.strategy), pool, spec.batches)
     if selection.is_init_of(spec.init, spec.strategy):
-        return Caches(of_strategy, of_strategy)
-    return Caches(prepare(selection.make_init(spec.init), pool, spec.batches), of_strategy)
+        return Caches(of_strategy, of_strategy, graph)
+    return Caches(prepare(selection.make_init(spec.init), pool, spec.batches), of_strategy, graph)
 
 
 def _view(state: ALState, pool: Pool, features: Array) -> View:
@@ -84,7 +91,7 @@ def begin(
         count=jnp.int32(0),
         labelled=jnp.zeros(pool.size, bool),
         unknown_ratio=jnp.float32(jnp.nan),
-        probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout),
+        probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout, spec.kind),
         learner=frozen(spec).start(learner_key, pool),
         strategy=(),
     )
@@ -102,12 +109,21 @@ def start_strategy(strategy: Strategy, state: ALState, pool: Pool, cache: Any) -
 
 
 def fit_and_measure(
-    spec: ProbeSpec, size: int, state: ALState, pool: Pool, hyper: Hyper, index: Array | int
+    spec: ProbeSpec,
+    size: int,
+    state: ALState,
+    pool: Pool,
+    hyper: Hyper,
+    index: Array | int,
+    graph: Graph | None = None,
 ) -> tuple[ALState, Metrics]:
-    """Fits the learner on the labelled set, padded to `size`, and measures it on the test split."""
+    """Fits the learner on the labelled set, padded to `size`, and measures it on the test split.
+
+    Where the spec propagates labels, on the whole pool's `graph`.
+    """
     rows = state.order[:size]
     labelled = Labelled(rows, pool.labels[rows], jnp.arange(size) < state.count)
-    fitted = frozen(spec).fit(
+    fitted = frozen(spec, graph).fit(
         round_keys(state.key, index).fit, state.learner, labelled, pool, hyper
     )
     scores = metrics.evaluate(probe.logits(fitted.probe, fitted.test_features), pool.test_labels)
@@ -175,11 +191,11 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
         key: Key, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
     ) -> tuple[ALState, Metrics]:
         if caches is None:
-            caches = prepare_both(spec, pool)
+            caches = prepare_all(spec, pool)
         hyper = default_hyper(spec.probe) if hyper is None else hyper
 
         def fit(state: ALState, index: Array | int) -> tuple[ALState, Metrics]:
-            return fit_and_measure(spec.probe, spec.budget, state, pool, hyper, index)
+            return fit_and_measure(spec.probe, spec.budget, state, pool, hyper, index, caches.graph)
 
         state = begin(first_batch, spec.probe, spec.batches, key, pool, caches.init)
         state = start_strategy(strategy, state, pool, caches.strategy)

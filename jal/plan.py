@@ -17,7 +17,7 @@ from jal.config import as_tuple
 from jal.errors import JalError
 from jal.mapping import MODES
 from jal.pool import LoadedPool, require_labels
-from jal.spec import Choice, ExperimentSpec, ProbeSpec, make_batches, parse_choices
+from jal.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec, make_batches, parse_choices
 
 LEARNERS = ("frozen",)
 _MAX_SEED = 2**32 - 1
@@ -58,6 +58,8 @@ class Group:
                 "lr": lr,
                 "weight_decay": weight_decay,
                 "dropout": self.spec.probe.dropout,
+                "probe": self.spec.probe.kind,
+                "ssl": self.spec.probe.propagation is not None,
             }
             for position, (seed, lr, weight_decay) in enumerate(
                 zip(self.seeds, self.lrs, self.weight_decays, strict=True)
@@ -173,8 +175,10 @@ def check_names(config: ConfigDict) -> None:
 
 
 def _probe_specs(config: ConfigDict) -> tuple[ProbeSpec, ...]:
-    static = ("max_epochs", "batch_size", "patience", "min_delta")
+    static = ("kind", "max_epochs", "batch_size", "patience", "min_delta")
     fixed = {name: config.probe[name] for name in static}
+    propagation = PropagationSpec(**config.propagation.to_dict())
+    fixed["propagation"] = propagation if config.ssl else None
     for lr, weight_decay in product(
         _floats("lr", config.probe.lr), _floats("weight_decay", config.probe.weight_decay)
     ):

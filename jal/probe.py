@@ -1,17 +1,20 @@
-"""The linear probe: dropout, batch norm without affine, linear; fitted with early stopping.
+"""The probe: dropout, an adapter if any, batch norm without affine, linear; fitted with early stopping.
 
 Recipe of Gupte, Aklilu, Nirschl & Yeung-Levy (TMLR 2024), section 3 and their code.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
 
+from jal.adapter import adapt
+from jal.adapter import empty as empty_adapter
+from jal.adapter import initial as initial_adapter
 from jal.dropout import dropout, effective_rate
 from jal.spec import ProbeSpec
 from jal.types import Array, Hyper, Key, Probe
@@ -22,12 +25,13 @@ MOMENTUM = 0.1
 
 
 class _Model(NamedTuple):
-    """A probe in training: the linear layer (kernel f32[C, D], bias f32[C]) and running statistics.
+    """A probe in training: the linear layer (kernel f32[C, D], bias f32[C]), the adapter if any, and
+    running statistics.
 
     Classes come first because products of that shape, and their gradients, run twice as fast on CPU.
     """
 
-    weights: dict[str, Array]
+    weights: dict[str, Any]
     mean: Array
     variance: Array
 
@@ -44,7 +48,7 @@ class _Training(NamedTuple):
     wait: Array
 
 
-def empty(dimension: int, num_classes: int, rate: float) -> Probe:
+def empty(dimension: int, num_classes: int, rate: float, kind: str = "linear") -> Probe:
     """A probe of zeros: what a state holds before the first fit."""
     return Probe(
         kernel=jnp.zeros((dimension, num_classes)),
@@ -52,14 +56,18 @@ def empty(dimension: int, num_classes: int, rate: float) -> Probe:
         mean=jnp.zeros(dimension),
         variance=jnp.ones(dimension),
         dropout=rate,
+        adapter=empty_adapter(dimension) if kind == "residual" else None,
     )
 
 
-def _initial_weights(key: Key, dimension: int, num_classes: int) -> dict[str, Array]:
+def _initial_weights(key: Key, dimension: int, num_classes: int, kind: str) -> dict[str, Any]:
     """Uniform in ±1/sqrt(D), kernel f32[C, D] and bias f32[C], as PyTorch's linear layer starts."""
     kernel_key, bias_key = jax.random.split(key)
     bound = dimension**-0.5
-    return {
+    adapters = {}
+    if kind == "residual":
+        adapters["adapter"] = initial_adapter(jax.random.fold_in(key, 2), dimension)
+    return adapters | {
         "kernel": jax.random.uniform(
             kernel_key, (num_classes, dimension), minval=-bound, maxval=bound
         ),
@@ -80,11 +88,25 @@ def _normalise_batch(rows: Array, weights: Array) -> tuple[Array, Array, Array, 
     return normalised, mean, squares / (count - 1), count
 
 
-def _batch_loss(weights: dict[str, Array], inputs: Array, labels: Array, valid: Array) -> Array:
-    """Mean cross-entropy over the valid rows (0 when there is none)."""
+def _batch_loss(
+    weights: dict[str, Any], rows: Array, labels: Array, valid: Array, importance: Array
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Mean cross-entropy of rows (after dropout) by importance, and the batch's statistics.
+
+    Returns:
+      f32[], 0 when nothing counts; mean f32[D], unbiased variance f32[D] and the count of valid rows.
+    """
+    if "adapter" in weights:
+        rows = adapt(weights["adapter"], rows)
+    inputs, mean, variance, count = _normalise_batch(rows, valid.astype(jnp.float32))
     scores = jnp.dot(weights["kernel"], inputs.T, precision=PRECISION) + weights["bias"][:, None]
     losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels, axis=0)
-    return (losses * valid).sum() / jnp.maximum(valid.sum(), 1)
+    return (losses * importance).sum() / _positive(importance.sum()), (mean, variance, count)
+
+
+def _positive(total: Array) -> Array:
+    """The divisor of a mean that is 0 where nothing counts."""
+    return jnp.where(total > 0, total, 1)
 
 
 def fit(
@@ -95,6 +117,7 @@ def fit(
     hyper: Hyper,
     spec: ProbeSpec,
     num_classes: int,
+    importance: Array | None = None,
 ) -> tuple[Probe, Array]:
     """Trains a probe from scratch on the valid rows.
 
@@ -106,6 +129,8 @@ def fit(
       hyper: learning rate and (decoupled) weight decay, arrays: they may be mapped over.
       spec: the static part of the recipe.
       num_classes: C.
+      importance: f32[R], at least 0: each row's weight in the loss; 1 by default. Batch norm counts
+        every valid row alike.
 
     Returns:
       The probe as it stood, running statistics included, after the epoch of lowest training loss
@@ -114,19 +139,20 @@ def fit(
     rows, dimension = features.shape
     num_batches = -(-rows // spec.batch_size)
     features = features.astype(jnp.float32)
+    importance = valid.astype(jnp.float32) * (1 if importance is None else importance)
     weight_key, loop_key = jax.random.split(key)
     optimiser = optax.adamw(hyper.learning_rate, weight_decay=hyper.weight_decay)
 
     def batch_step(
-        carry: tuple[_Model, optax.OptState], batch: tuple[Array, Array, Array, Array]
+        carry: tuple[_Model, optax.OptState], batch: tuple[Array, Array, Array, Array, Array]
     ) -> tuple:
         model, opt_state = carry
-        key, inputs, labels, valid = batch
+        key, inputs, labels, valid, importance = batch
         dropped = dropout(key, spec.dropout, inputs)
-        inputs, batch_mean, batch_variance, count = _normalise_batch(
-            dropped, valid.astype(jnp.float32)
+        (loss, statistics), gradients = jax.value_and_grad(_batch_loss, has_aux=True)(
+            model.weights, dropped, labels, valid, importance
         )
-        loss, gradients = jax.value_and_grad(_batch_loss)(model.weights, inputs, labels, valid)
+        batch_mean, batch_variance, count = statistics
         updates, new_opt_state = optimiser.update(gradients, opt_state, model.weights)
         new_model = _Model(
             weights=optax.apply_updates(model.weights, updates),
@@ -142,12 +168,13 @@ def fit(
         # optimiser's moments and step count.
         if num_batches > 1:
             new_carry = jax.tree.map(lambda a, b: jnp.where(count > 0, a, b), new_carry, carry)
-        return new_carry, (loss * count, count)
+        total = importance.sum()
+        return new_carry, (loss * total, total)
 
     def epoch_step(key: Key, carry: tuple) -> tuple[tuple, Array]:
         if num_batches == 1:
-            carry, (loss, count) = batch_step(carry, (key, features, labels, valid))
-            return carry, loss / jnp.maximum(count, 1)
+            carry, (loss, total) = batch_step(carry, (key, features, labels, valid, importance))
+            return carry, loss / _positive(total)
         key, shuffle_key = jax.random.split(key)
         # Padding sorts behind every valid row, so the first minibatches are full.
         priority = jnp.where(valid, jax.random.uniform(shuffle_key, (rows,)), 2.0)
@@ -158,13 +185,14 @@ def fit(
 
         def minibatch(carry: tuple, xs: tuple[Array, Array, Array]) -> tuple:
             key, index, present = xs
-            return batch_step(carry, (key, features[index], labels[index], present))
+            counted = importance[index] * present
+            return batch_step(carry, (key, features[index], labels[index], present, counted))
 
         batches = (jax.random.split(key, num_batches), shuffled, present)
         losses: Array
-        counts: Array
-        carry, (losses, counts) = lax.scan(minibatch, carry, batches)
-        return carry, losses.sum() / jnp.maximum(counts.sum(), 1)
+        totals: Array
+        carry, (losses, totals) = lax.scan(minibatch, carry, batches)
+        return carry, losses.sum() / _positive(totals.sum())
 
     def train_one_epoch(state: _Training) -> _Training:
         (model, opt_state), loss = epoch_step(
@@ -187,7 +215,7 @@ def fit(
     def unfinished(state: _Training) -> Array:
         return (state.epoch < spec.max_epochs) & (state.wait < spec.patience)
 
-    weights = _initial_weights(weight_key, dimension, num_classes)
+    weights = _initial_weights(weight_key, dimension, num_classes, spec.kind)
     model = _Model(weights, jnp.zeros(dimension), jnp.ones(dimension))
     state = _Training(
         epoch=jnp.int32(0),
@@ -205,6 +233,7 @@ def fit(
         mean=state.best.mean,
         variance=state.best.variance,
         dropout=spec.dropout,
+        adapter=state.best.weights.get("adapter"),
     )
     return best, state.epoch
 
@@ -212,17 +241,23 @@ def fit(
 def fold(probe: Probe) -> tuple[Array, Array]:
     """The batch norm folded into the linear layer: kernel f32[D, C] and bias f32[C].
 
-    `x @ kernel + bias` equals the probe's logits, so a pool pass is one matrix product.
+    `x @ kernel + bias` equals the linear probe's logits, so a pool pass is one matrix product.
     """
     scale = lax.rsqrt(probe.variance + EPSILON)
     kernel = probe.kernel * scale[:, None]
     return kernel, probe.bias - jnp.dot(probe.mean, kernel, precision=PRECISION)
 
 
+def _adapted(probe: Probe, features: Array) -> Array:
+    """f32[R, D]: what the batch norm reads."""
+    features = features.astype(jnp.float32)
+    return features if probe.adapter is None else adapt(probe.adapter, features)
+
+
 def logits(probe: Probe, features: Array) -> Array:
     """f32[R, C] without dropout, for features f[R, D]."""
     kernel, bias = fold(probe)
-    return jnp.dot(features.astype(jnp.float32), kernel, precision=PRECISION) + bias
+    return jnp.dot(_adapted(probe, features), kernel, precision=PRECISION) + bias
 
 
 def dropout_logits(key: Key, probe: Probe, features: Array, *, rescale: bool = True) -> Array:
@@ -240,7 +275,7 @@ def dropout_logits(key: Key, probe: Probe, features: Array, *, rescale: bool = T
 
 def embed(probe: Probe, features: Array) -> Array:
     """f32[R, D], the batch-norm output: the space DropQuery, coreset and BADGE work in."""
-    return (features.astype(jnp.float32) - probe.mean) * lax.rsqrt(probe.variance + EPSILON)
+    return (_adapted(probe, features) - probe.mean) * lax.rsqrt(probe.variance + EPSILON)
 
 
 def project(probe: Probe, features: Array, directions: Array) -> Array:
@@ -249,5 +284,5 @@ def project(probe: Probe, features: Array, directions: Array) -> Array:
     The batch norm moves into the directions, so that no embedding is formed.
     """
     scaled = directions * lax.rsqrt(probe.variance + EPSILON)
-    products = jnp.dot(scaled, features.astype(jnp.float32).T, precision=PRECISION)
+    products = jnp.dot(scaled, _adapted(probe, features).T, precision=PRECISION)
     return products - jnp.dot(scaled, probe.mean, precision=PRECISION)[:, None]

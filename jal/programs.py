@@ -10,7 +10,8 @@ import jax
 
 from jal import experiment, selection
 from jal.mapping import Layout, over_runs, with_pool
-from jal.spec import Choice, ExperimentSpec, ProbeSpec
+from jal.propagate import Graph, build_graph
+from jal.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
 from jal.types import ALState, Array, Hyper, Pool
 
 Program = Callable[..., Any]  # as `jal.mapping.over_runs` returns
@@ -42,11 +43,11 @@ def start(strategy: Choice, layout: Layout) -> Program:
 
 @lru_cache(maxsize=256)
 def fit(spec: ProbeSpec, size: int, layout: Layout) -> Program:
-    """`((ALState, Hyper), pool, round) -> (ALState, Metrics)`: one program for all strategies."""
+    """`((ALState, Hyper), (pool, graph), round) -> (ALState, Metrics)`, for all strategies."""
 
-    def program(run: tuple[ALState, Hyper], pool: Pool, index: Array) -> Any:
-        state, hyper = run
-        return experiment.fit_and_measure(spec, size, state, pool, hyper, index)
+    def program(run: tuple[ALState, Hyper], shared: tuple[Pool, Graph | None], index: Array) -> Any:
+        (state, hyper), (pool, graph) = run, shared
+        return experiment.fit_and_measure(spec, size, state, pool, hyper, index, graph)
 
     return over_runs(program, layout)
 
@@ -87,3 +88,9 @@ def prepare(kind: str, choice: Choice, batches: tuple[int, ...], layout: Layout)
     make = selection.make_init if kind == "init" else selection.make_strategy
     made = make(choice)
     return jax.jit(with_pool(lambda pool: experiment.prepare(made, pool, batches), layout))
+
+
+@lru_cache(maxsize=8)
+def graph(spec: PropagationSpec, layout: Layout) -> Program:
+    """`pool -> Graph` for label propagation."""
+    return jax.jit(with_pool(lambda pool: build_graph(pool.features, spec), layout))

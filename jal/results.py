@@ -38,6 +38,8 @@ RUN_COLUMNS = (
     "lr",
     "weight_decay",
     "dropout",
+    "probe",
+    "ssl",
 )
 METRIC_COLUMNS = (
     "labelled",

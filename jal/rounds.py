@@ -59,7 +59,7 @@ def _hyper(group: Group) -> Hyper:
 
 
 def prepare_caches(group: Group, pool: Pool, layout: Layout) -> experiment.Caches:
-    """The per-pool work of the group's init and strategy, on every device; once where they agree."""
+    """The group's per-pool work, on every device; once where the init is the strategy's own."""
     spec = group.spec
     if not layout.shards_pool:
         # On one device: it takes every core of a host, which devices repeating the work would share.
@@ -70,7 +70,10 @@ def prepare_caches(group: Group, pool: Pool, layout: Layout) -> experiment.Cache
 
     strategy = prepared("strategy", spec.strategy)
     same = selection.is_init_of(spec.init, spec.strategy)
-    return experiment.Caches(strategy if same else prepared("init", spec.init), strategy)
+    init = strategy if same else prepared("init", spec.init)
+    recipe = spec.probe.propagation
+    graph = None if recipe is None else layout.share(programs.graph(recipe, layout)(pool))
+    return experiment.Caches(init, strategy, graph)
 
 
 def drive_frozen(group: Group, pool: Pool, layout: Layout) -> Drive:
@@ -90,7 +93,9 @@ def drive_frozen(group: Group, pool: Pool, layout: Layout) -> Drive:
         size = bucket(sum(spec.batches[:number]), spec.budget)
         program = programs.fit(spec.probe, size, layout)
         # The strategy's state stays outside, so that all strategies share the fit's program.
-        fitted, measured = program((replace(state, strategy=()), hyper), pool, number)
+        fitted, measured = program(
+            (replace(state, strategy=()), hyper), (pool, caches.graph), number
+        )
         return replace(fitted, strategy=state.strategy), measured, None
 
     def query(state: ALState, features: Any, number: int) -> ALState:

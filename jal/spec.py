@@ -10,6 +10,7 @@ from typing import Any
 from jal.errors import JalError
 
 SCHEDULES = ("linear", "doubling")
+PROBES = ("linear", "residual")
 SMALLEST_BUCKET = 64
 
 
@@ -56,8 +57,45 @@ def parse_choices(text: str | Iterable[str]) -> tuple[Choice, ...]:
 
 
 @dataclass(frozen=True)
+class PropagationSpec:
+    """Label propagation's recipe.
+
+    Attributes:
+      neighbours: K of the kNN graph, capped at N - 1.
+      alpha: α, the weight of the given labels against what neighbours say.
+      gamma: γ, the exponent of the affinity ((1 + cos)/2)^γ.
+      iterations: at most.
+
+    Raises:
+      JalError: on a value outside its range.
+    """
+
+    neighbours: int = 500
+    alpha: float = 0.9
+    gamma: float = 1.0
+    iterations: int = 100
+
+    def __post_init__(self) -> None:
+        for name, low, high, bounds in (
+            ("neighbours", 1, float("inf"), "at least 1"),
+            # With S's norm below 2, a lower α need not converge.
+            ("alpha", 0.5, 1, "from 0.5 to 1"),
+            ("gamma", 0, float("inf"), "at least 0"),
+            ("iterations", 1, float("inf"), "at least 1"),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise JalError(f"propagation.{name} is {value}; it must be {bounds}.")
+
+
+@dataclass(frozen=True)
 class ProbeSpec:
     """The probe's recipe; `lr` and `weight_decay` are only the defaults of what may be mapped over.
+
+    Attributes:
+      kind: "linear", or "residual" for an adapter before the batch norm.
+      propagation: trains on the whole pool with propagated labels (semi-supervised); None on the
+        labelled set alone.
 
     Raises:
       JalError: on a value outside its range.
@@ -70,8 +108,12 @@ class ProbeSpec:
     batch_size: int = 4096
     patience: int = 20
     min_delta: float = 1e-3
+    kind: str = "linear"
+    propagation: PropagationSpec | None = None
 
     def __post_init__(self) -> None:
+        if self.kind not in PROBES:
+            raise JalError(f"unknown probe.kind {self.kind!r}; choose from {', '.join(PROBES)}.")
         for name, low, high, bounds in (
             ("lr", 0, float("inf"), "at least 0"),
             ("weight_decay", 0, float("inf"), "at least 0"),

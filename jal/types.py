@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 from flax import struct
 
+from jal.adapter import Adapter
+
 Array = jax.Array
 Key = jax.Array  # a typed key, as `jax.random.key` makes them
 Cache = Any  # what a strategy prepares once per pool
@@ -41,7 +43,7 @@ class Pool:
 
 @struct.dataclass
 class Probe:
-    """A trained linear head: dropout, batch norm without affine, linear.
+    """A trained head: dropout, an adapter if any, batch norm without affine, linear.
 
     Attributes:
       kernel: f32[D, C].
@@ -49,6 +51,7 @@ class Probe:
       mean: f32[D], the running mean of the (dropped-out) inputs.
       variance: f32[D], their running variance.
       dropout: the rate of training and of Monte Carlo prediction, static.
+      adapter: the residual probe's; None for the linear one.
     """
 
     kernel: Array
@@ -56,6 +59,7 @@ class Probe:
     mean: Array
     variance: Array
     dropout: float = struct.field(pytree_node=False)
+    adapter: Adapter | None = None
 
 
 @struct.dataclass

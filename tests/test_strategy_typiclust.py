@@ -51,7 +51,7 @@ def test_picks_are_the_oracles_given_the_clusters(seed: int) -> None:
     view, key = make_view(seed, rows=120, labelled=6), jax.random.key(seed)
     picks, state = select(key, view, (), start(key, view, ()), 7)
     assigned = np.asarray(state.assigned)
-    assert int(state.count) == 13
+    assert int(state.clusters) == 13
     assert set(assigned) <= set(range(13))
     assert picks.tolist() == oracle(view, assigned, 7)
 
@@ -95,7 +95,7 @@ def test_clusters_grow_with_the_labels_then_stay() -> None:
     for step in range(4):
         picks, state = ask(jax.random.fold_in(key, step), view, (), state, 4)
         view = view.replace(labelled=view.labelled.at[picks].set(True))
-        counts.append(int(state.count))
+        counts.append(int(state.clusters))
         clusterings.append(state.assigned.tolist())
     assert counts == [8, 12, 12, 12]
     assert clusterings[1] == clusterings[2] == clusterings[3]

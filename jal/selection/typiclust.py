@@ -23,11 +23,11 @@ class Clustering(NamedTuple):
 
     Attributes:
       assigned: i32[N], the cluster of each row.
-      count: i32[], how many clusters there are; 0 before the first.
+      clusters: i32[], how many there are; 0 before the first.
     """
 
     assigned: Array
-    count: Array
+    clusters: Array
 
 
 def neighbour_distances(features: Array, members: Array, neighbours: int) -> Array:
@@ -116,7 +116,7 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
         most = min(clusters, view.labelled.shape[0])
         wanted = jnp.minimum(view.labelled.sum() + k, most).astype(jnp.int32)
         state = lax.cond(
-            wanted == state.count,
+            wanted == state.clusters,
             lambda: state,
             lambda: _cluster_pool(key, view.pool_features, wanted, most),
         )
