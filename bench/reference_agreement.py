@@ -5,9 +5,10 @@
 (a) The probe alone: fitted on exactly the rows the reference labelled, round by round; the mean
     accuracy difference should lie within ±0.005.
 (b) The curves: started by `given` from the reference's five first sets, 4 keys each (where those
-    sets are recorded, else from the strategy's own init, 20 seeds); the mean over runs should lie within 2.5 standard errors of the reference's in 80 % of the rounds, and the gap
-    averaged over rounds within ±1.5 points. Rounds where the reference acquired fewer labels than
-    asked (TypiClust's last ones) are left out.
+    sets are recorded, else from the strategy's own init, 20 seeds); the mean over runs should lie
+    within 2.5 standard errors of the reference's in 80 % of the rounds, and the gap averaged over
+    rounds within ±1.5 points. Rounds where the reference acquired fewer labels than asked
+    (TypiClust's last ones) are left out.
 (c) The headline: DropQuery's gain from the centroid init and its lead over random in rounds 2 to 5.
 """
 

@@ -38,11 +38,12 @@ CLASSES, DIMENSIONS = 10, 384
 
 _RUN = """
 import json, resource, sys, time
+SEEDS = json.loads(sys.argv[4])
 clock = time.perf_counter()
 from jal.cli import configure_jax
 configure_jax()
 import jal
-result = jal.sweep(jal.from_npz(sys.argv[1]), sys.argv[2], seeds=%r, rounds=int(sys.argv[3]))
+result = jal.sweep(jal.from_npz(sys.argv[1]), sys.argv[2], seeds=SEEDS, rounds=int(sys.argv[3]))
 metrics = result.metrics
 last = metrics[metrics["round"] == metrics["round"].max()]
 print(json.dumps({
@@ -50,13 +51,13 @@ print(json.dumps({
     "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     "accuracy": last["accuracy"].mean(),
 }))
-""" % (SEEDS,)
+"""
 
 
 def run(pool: Path, strategy: str, rounds: int, cache: Path) -> dict[str, float]:
     """Seconds, peak gigabytes and final accuracy of one sweep in its own process."""
     output = subprocess.run(
-        [sys.executable, "-c", _RUN, str(pool), strategy, str(rounds)],
+        [sys.executable, "-c", _RUN, str(pool), strategy, str(rounds), json.dumps(SEEDS)],
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
         check=True,
         capture_output=True,
