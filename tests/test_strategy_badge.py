@@ -8,7 +8,7 @@ import pytest
 from strategy_views import embeddings, logits, make_view, probabilities_of
 
 from jal.selection import make_strategy
-from jal.selection.badge import _gradient_products, _squared_gradient_norms
+from jal.selection.badge import _all_residuals, _gradient_products, _squared_gradient_norms
 from jal.spec import Choice
 from jal.types import View
 
@@ -50,10 +50,13 @@ def test_picks_are_those_of_explicit_gradients(seed: int) -> None:
     assert picks.tolist() == oracle(view, uniforms)
 
 
-def test_factorised_products_equal_explicit_ones() -> None:
+@pytest.mark.parametrize("hold", [True, False])
+def test_factorised_products_equal_explicit_ones(hold: bool) -> None:
     view = make_view(7)
     explicit = gradients(view)
-    products = _gradient_products(view, jax.numpy.int32(11))
+    held = _all_residuals(view) if hold else None
+    assert (held is not None) == hold
+    products = _gradient_products(view, held, jax.numpy.int32(11))
     np.testing.assert_allclose(products, explicit @ explicit[11], rtol=1e-4, atol=1e-5)
     norms = _squared_gradient_norms(view)
     np.testing.assert_allclose(norms, np.square(explicit).sum(axis=1), rtol=1e-4, atol=1e-5)

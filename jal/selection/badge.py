@@ -8,8 +8,10 @@ from jax import lax
 
 from jal import probe
 from jal.chunks import map_rows
-from jal.cluster import squared_norms
+from jal.cluster import PRECISION, squared_norms
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+
+_HELD = 2**24  # residuals of the pool that may be held, in numbers
 
 
 def _residuals(view: View, rows: Array) -> Array:
@@ -17,6 +19,13 @@ def _residuals(view: View, rows: Array) -> Array:
     logits = probe.logits(view.probe, rows)
     predicted = jax.nn.one_hot(jnp.argmax(logits, axis=1), logits.shape[1])
     return jax.nn.softmax(logits) - predicted
+
+
+def _all_residuals(view: View) -> Array | None:
+    """The residuals of the whole pool where N·C is small enough to hold, else None."""
+    if view.features.shape[0] * view.num_classes > _HELD:
+        return None
+    return map_rows(lambda _, rows: _residuals(view, rows), view.features)
 
 
 def _squared_gradient_norms(view: View) -> Array:
@@ -29,18 +38,29 @@ def _squared_gradient_norms(view: View) -> Array:
     return map_rows(chunk, view.features)
 
 
-def _gradient_products(view: View, position: Array) -> Array:
+def _gradient_products(view: View, held: Array | None, position: Array) -> Array:
     """f32[N]: the products of every gradient embedding with that at `position`.
 
     (r ⊗ z) · (s ⊗ y) = (r · s)(z · y): two short products instead of one of length C·D.
+
+    Args:
+      view: the probe and the features.
+      held: f32[N, C], all residuals; None computes them anew.
+      position: i32[].
     """
     row = view.features[position][None]
     embedding, residual = probe.embed(view.probe, row), _residuals(view, row)[0]
 
     def chunk(_: Array, rows: Array) -> Array:
-        return (_residuals(view, rows) @ residual) * probe.project(view.probe, rows, embedding)[0]
+        products = probe.project(view.probe, rows, embedding)[0]
+        if held is None:
+            return products * jnp.dot(_residuals(view, rows), residual, precision=PRECISION)
+        return products
 
-    return map_rows(chunk, view.features)
+    products = map_rows(chunk, view.features)
+    if held is None:
+        return products
+    return products * jnp.dot(held, residual, precision=PRECISION)
 
 
 def badge() -> Strategy:
@@ -54,7 +74,7 @@ def badge() -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        norms = _squared_gradient_norms(view)
+        norms, held = _squared_gradient_norms(view), _all_residuals(view)
         uniforms = jax.random.uniform(key, (k,))
 
         def pick(index: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -62,7 +82,7 @@ def badge() -> Strategy:
             weights = jnp.where(allowed, nearest, 0)
             weights = jnp.where(weights.sum() > 0, weights, allowed)
             chosen = _draw(uniforms[index], weights)
-            distances = norms + norms[chosen] - 2 * _gradient_products(view, chosen)
+            distances = norms + norms[chosen] - 2 * _gradient_products(view, held, chosen)
             nearest = jnp.where(index == 0, distances, jnp.minimum(nearest, distances))
             return (
                 picks.at[index].set(chosen),
