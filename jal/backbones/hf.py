@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jal.backbones import keys, preprocess
+from jal.backbones import families, preprocess
+from jal.backbones.assemble import assemble
 from jal.backbones.lora import Params
 from jal.backbones.position import resize_position
 from jal.backbones.preprocess import Preprocessing
@@ -65,7 +66,7 @@ def load(
     config = _read_json(folder, "config.json")
     files = weight_files(folder)
     shapes = read_shapes(files)
-    family = keys.family(config, shapes, folder)
+    family = families.family(config, shapes, folder)
     spec = family.spec.replace(dtype=dtype, remat=remat)
     preprocessor = folder / "preprocessor_config.json"
     if preprocessor.exists():
@@ -75,7 +76,7 @@ def load(
     if image_size is not None:
         preprocessing = preprocessing.resized(image_size)
     spec = spec.replace(image_size=preprocessing.output_size)
-    params = keys.assemble(family, shapes, read_tensors(files), folder)
+    params = assemble(family, shapes, read_tensors(files), folder)
     position = params["embed"]["position"]
     params["embed"]["position"] = resize_position(position, spec.grid, family.antialias)
     name = model if not Path(model).is_dir() else Path(model).resolve().name
@@ -91,7 +92,7 @@ def find(model: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(PATTERNS)))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(PATTERNS)))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise JalError(
@@ -99,6 +100,31 @@ def find(model: str, revision: str | None = None) -> Path:
             f"or in its cache ({type(error).__name__}); give a folder that holds config.json and "
             f"{WEIGHTS}, or an id such as facebook/dinov2-small."
         ) from error
+    if not any((folder / name).exists() for name in (WEIGHTS, INDEX)):
+        _refuse_pickled(model, _pickled_on_hub(model, revision))
+    return folder
+
+
+def _pickled_on_hub(model: str, revision: str | None) -> list[str]:
+    """The pickled weights of a hub repository; empty when the hub cannot be asked."""
+    from huggingface_hub import list_repo_files
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        names = list_repo_files(model, revision=revision)
+    except (HfHubHTTPError, OSError):
+        return []
+    return sorted(name for name in names if name.endswith(".bin"))
+
+
+def _refuse_pickled(where: str | Path, names: list[str]) -> None:
+    """Raises JalError for a model that comes only as pickles, which may run code when opened."""
+    if names:
+        raise JalError(
+            f"{where} has only pickled weights ({', '.join(names)}), which jal does not open; "
+            "convert them where torch is installed: transformers.AutoModel.from_pretrained"
+            f"({str(where)!r}).save_pretrained('converted'), and load that folder."
+        )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -111,13 +137,7 @@ def weight_files(folder: Path) -> list[Path]:
         if missing:
             raise JalError(f"{folder} lacks shards that {INDEX} names: {', '.join(missing)}.")
         return [folder / name for name in names]
-    pickled = sorted(path.name for path in folder.glob("*.bin"))
-    if pickled:
-        raise JalError(
-            f"{folder} has only pickled weights ({', '.join(pickled)}), which jal does not open; "
-            "convert them where torch is installed: transformers.AutoModel.from_pretrained"
-            "(folder).save_pretrained(folder, safe_serialization=True)."
-        )
+    _refuse_pickled(folder, sorted(path.name for path in folder.glob("*.bin")))
     raise JalError(f"{folder} holds no weights; {WEIGHTS} (or shards with {INDEX}) is needed.")
 
 

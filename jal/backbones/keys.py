@@ -1,20 +1,17 @@
-"""The key tables: which checkpoint tensor becomes which parameter, for every supported family."""
+"""The key tables: which checkpoint tensor becomes which parameter, for every supported family.
+
+Names are those of the hub's files. transformers 5 renames the modules in memory but saves the old
+names; `*_SYNONYMS` bring files that carry the new ones back to them.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from jal.backbones import vit
-from jal.backbones.lora import Params
 from jal.backbones.spec import ViTSpec
-from jal.errors import JalError
 
 Shape = tuple[int, ...]
 
@@ -38,24 +35,6 @@ class Key(NamedTuple):
     ours: str
     theirs: tuple[str, ...]
     layout: Layout
-
-
-class Family(NamedTuple):
-    """A checkpoint's family and size.
-
-    Attributes:
-      spec: shapes at the checkpoint's native image size.
-      table: the rows that apply.
-      prefix: what every name of the tower starts with in this checkpoint.
-      ignored: starts of names that are known and not needed (heads, the text tower).
-      antialias: how the family interpolates position embeddings.
-    """
-
-    spec: ViTSpec
-    table: tuple[Key, ...]
-    prefix: str
-    ignored: tuple[str, ...]
-    antialias: bool
 
 
 def _patch_layout(patch: int) -> Layout:
@@ -104,21 +83,25 @@ def _vit_stem(spec: ViTSpec) -> list[Key]:
     ]
 
 
-def _dinov2_table(spec: ViTSpec) -> list[Key]:
+def dinov2_table(spec: ViTSpec, split_gate: bool) -> list[Key]:
+    """DINOv2's rows; `split_gate` where a SwiGLU's gate and value are stored apart."""
     block = "encoder.layer.{i}"
-    fc1, fc2 = ("weights_in", "weights_out") if spec.gated else ("fc1", "fc2")
+    fc1, fc2 = (["weights_in"], "weights_out") if spec.gated else (["fc1"], "fc2")
+    if split_gate:
+        fc1 = ["gate_proj", "up_proj"]
     return [
         *_vit_stem(spec),
         *_norm("blocks.norm1", f"{block}.norm1"),
         *_norm("blocks.norm2", f"{block}.norm2"),
-        *_linear("blocks.fc1", f"{block}.mlp.{fc1}"),
+        *_linear("blocks.fc1", *(f"{block}.mlp.{name}" for name in fc1)),
         *_linear("blocks.fc2", f"{block}.mlp.{fc2}"),
         Key("blocks.scale1", (f"{block}.layer_scale1.lambda1",), VECTOR),
         Key("blocks.scale2", (f"{block}.layer_scale2.lambda1",), VECTOR),
     ]
 
 
-def _vit_table(spec: ViTSpec) -> list[Key]:
+def vit_table(spec: ViTSpec) -> list[Key]:
+    """Plain ViT's rows."""
     block = "encoder.layer.{i}"
     return [
         *_vit_stem(spec),
@@ -130,7 +113,8 @@ def _vit_table(spec: ViTSpec) -> list[Key]:
     ]
 
 
-def _clip_table(spec: ViTSpec) -> list[Key]:
+def clip_table(spec: ViTSpec) -> list[Key]:
+    """The rows of CLIP's vision tower."""
     block = "encoder.layers.{i}"
     qkv = [f"{block}.self_attn.{name}_proj" for name in "qkv"]
     patch = Key(
@@ -154,208 +138,19 @@ def _clip_table(spec: ViTSpec) -> list[Key]:
 
 # The projection sits outside the tower, so the tower's prefix does not apply to it.
 PROJECTION = "/visual_projection"
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "quick_gelu": "quick_gelu",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
 
+Synonyms = tuple[tuple[str, str], ...]
 
-def family(config: dict[str, Any], shapes: dict[str, Shape], folder: Path) -> Family:
-    """Reads config.json's content, and from the tensor names which optional parts there are.
-
-    Raises:
-      JalError: the family or one of its options is not supported.
-    """
-    # transformers says at import that it has no torch, which nobody needs here.
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    from transformers import CONFIG_MAPPING  # fills in what config.json leaves to defaults
-
-    kind = config.get("model_type", "")
-    builders = {
-        "dinov2": _dinov2,
-        "dinov2_with_registers": _dinov2,
-        "vit": _vit,
-        "clip": _clip,
-        "clip_vision_model": _clip,
-    }
-    if kind not in builders:
-        raise JalError(
-            f"{folder / 'config.json'} has model_type {kind!r}; jal loads {', '.join(builders)}."
-        )
-    full = CONFIG_MAPPING[kind].from_dict(config)
-    return builders[kind](full, shapes)
-
-
-def _common(config: Any) -> dict[str, Any]:
-    side = config.image_size
-    if config.num_channels != 3:
-        raise JalError(f"The model takes {config.num_channels} channels; jal feeds three (RGB).")
-    if config.hidden_act not in ACTIVATIONS:
-        raise JalError(
-            f"The model's hidden_act {config.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}."
-        )
-    return {
-        "width": config.hidden_size,
-        "depth": config.num_hidden_layers,
-        "heads": config.num_attention_heads,
-        "patch": config.patch_size,
-        "image_size": (side, side) if isinstance(side, int) else tuple(side),
-        "activation": ACTIVATIONS[config.hidden_act],
-        "norm_eps": config.layer_norm_eps,
-    }
-
-
-def _prefix(shapes: dict[str, Shape], mark: str) -> str:
-    """What comes before the name that every checkpoint of the family has."""
-    found = (name.removesuffix(mark) for name in shapes if name.endswith(mark))
-    return next(found, "")
-
-
-def _dinov2(config: Any, shapes: dict[str, Shape]) -> Family:
-    gated = config.use_swiglu_ffn
-    mlp_width = int(config.hidden_size * config.mlp_ratio)
-    if gated:
-        mlp_width = (int(mlp_width * 2 / 3) + 7) // 8 * 8
-    options = _common(config) | {"activation": "silu"} if gated else _common(config)
-    spec = ViTSpec(
-        **options,
-        mlp_width=mlp_width,
-        registers=getattr(config, "num_register_tokens", 0),
-        gated=gated,
-        layer_scale=True,
-        qkv_bias=config.qkv_bias,
-    )
-    return Family(
-        spec=spec,
-        table=tuple(_dinov2_table(spec)),
-        prefix=_prefix(shapes, "embeddings.cls_token"),
-        ignored=("embeddings.mask_token", "/classifier."),
-        antialias=config.model_type == "dinov2_with_registers",
-    )
-
-
-def _vit(config: Any, shapes: dict[str, Shape]) -> Family:
-    prefix = _prefix(shapes, "embeddings.cls_token")
-    pooler = shapes.get(f"{prefix}pooler.dense.weight", (0,))[0]
-    if pooler and getattr(config, "pooler_act", "tanh") != "tanh":
-        raise JalError(f"The model's pooler_act {config.pooler_act!r} is not supported; tanh is.")
-    spec = ViTSpec(
-        **_common(config),
-        mlp_width=config.intermediate_size,
-        qkv_bias=config.qkv_bias,
-        pooler=pooler,
-    )
-    return Family(
-        spec=spec,
-        table=tuple(_vit_table(spec)),
-        prefix=prefix,
-        ignored=("embeddings.mask_token", "/classifier.", "/decoder."),
-        antialias=False,
-    )
-
-
-def _clip(config: Any, shapes: dict[str, Shape]) -> Family:
-    tower = getattr(config, "vision_config", config)
-    with_projection = {"CLIPModel", "CLIPVisionModelWithProjection"}
-    projected = "visual_projection.weight" in shapes or with_projection & set(
-        config.architectures or ()
-    )
-    spec = ViTSpec(
-        **_common(tower),
-        mlp_width=tower.intermediate_size,
-        patch_bias=False,
-        pre_norm=True,
-        norm_tokens=False,
-        projection=config.projection_dim if projected else 0,
-    )
-    return Family(
-        spec=spec,
-        table=tuple(_clip_table(spec)),
-        prefix=_prefix(shapes, "embeddings.class_embedding"),
-        ignored=(
-            "embeddings.position_ids",
-            "/text_model.",
-            "/text_projection.",
-            "/logit_scale",
-        ),
-        antialias=False,
-    )
-
-
-def assemble(
-    family: Family,
-    shapes: dict[str, Shape],
-    tensors: Iterable[tuple[str, np.ndarray]],
-    folder: Path,
-) -> Params:
-    """Fills our parameter tree (f32 numpy) from the checkpoint's tensors.
-
-    Raises:
-      JalError: names every missing, unexpected and misshapen key at once.
-    """
-    abstract = jax.eval_shape(partial(vit.init, spec=family.spec), jax.random.key(0))
-    params = jax.tree.map(lambda leaf: np.empty(leaf.shape, np.float32), abstract)
-    slots = dict(_slots(family, params))
-    _check(family, {name: slot.shape for name, slot in slots.items()}, shapes, folder)
-    for name, tensor in tensors:
-        if name in slots:
-            slot = slots[name]
-            slot.target[...] = slot.layout.convert(tensor.astype(np.float32))
-    return params
-
-
-class _Slot(NamedTuple):
-    """Where a checkpoint tensor goes: a writable view of our array, and how it is stored there."""
-
-    target: np.ndarray
-    layout: Layout
-
-    @property
-    def shape(self) -> Shape:
-        return self.layout.shape(self.target.shape)
-
-
-def _slots(family: Family, params: Params) -> Iterable[tuple[str, _Slot]]:
-    for key in family.table:
-        array: Any = params
-        for part in key.ours.split("."):
-            array = array[part]
-        scanned = key.ours.startswith("blocks.")
-        for i, one in enumerate(array if scanned else [array]):
-            views = np.split(one, len(key.theirs), axis=-1)
-            for name, view in zip(key.theirs, views, strict=True):
-                yield (
-                    _full_name(family.prefix, name.replace("{i}", str(i))),
-                    _Slot(view, key.layout),
-                )
-
-
-def _full_name(prefix: str, name: str) -> str:
-    return name[1:] if name.startswith("/") else prefix + name
-
-
-def _check(family: Family, wanted: dict[str, Shape], found: dict[str, Shape], folder: Path) -> None:
-    ignored = tuple(_full_name(family.prefix, name) for name in family.ignored)
-    missing = [name for name in wanted if name not in found]
-    unexpected = [name for name in found if name not in wanted and not name.startswith(ignored)]
-    misshapen = [
-        f"{name} is {list(found[name])}, not {list(shape)}"
-        for name, shape in wanted.items()
-        if name in found and found[name] != shape
-    ]
-    if missing or unexpected or misshapen:
-        parts = [
-            f"{kind}: {', '.join(names)}"
-            for kind, names in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("misshapen", misshapen),
-            )
-            if names
-        ]
-        raise JalError(f"The weights in {folder} do not fit its config.json; {'; '.join(parts)}.")
+DINOV2_SYNONYMS: Synonyms = (
+    (r"\.attention\.q_proj\.", ".attention.attention.query."),
+    (r"\.attention\.k_proj\.", ".attention.attention.key."),
+    (r"\.attention\.v_proj\.", ".attention.attention.value."),
+    (r"\.attention\.o_proj\.", ".attention.output.dense."),
+    (r"\.mlp\.down_proj\.", ".mlp.weights_out."),
+)
+VIT_SYNONYMS: Synonyms = (
+    *DINOV2_SYNONYMS,
+    (r"(^|\.)layers\.(\d+)\.", r"\1encoder.layer.\2."),
+    (r"\.mlp\.fc1\.", ".intermediate.dense."),
+    (r"\.mlp\.fc2\.", ".output.dense."),
+)
