@@ -92,7 +92,9 @@ def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -
     """
     config = load_config(reference, overrides)
     if "model" not in config or "data" not in config:
-        raise JalError(f"config {reference!r} is not one for jal embed; try --config=embed:cifar10.")
+        raise JalError(
+            f"config {reference!r} is not one for jal embed; try --config=embed:cifar10."
+        )
     if store_path:
         config.store.path = store_path
     config.skip_bad = config.skip_bad or skip_bad
@@ -104,7 +106,9 @@ def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -
     console = Console()
     with EmbedProgress(console) as progress:
         store = embed(config, progress)
-    skipped = [(split, *image) for split, images in store.manifest["skipped"].items() for image in images]
+    skipped = [
+        (split, *image) for split, images in store.manifest["skipped"].items() for image in images
+    ]
     for split, name, reason in skipped:
         console.print(f"left out: {split}/{name} ({reason})", highlight=False, soft_wrap=True)
     console.print(f"{store.describe()}\nstore: {store.path}", highlight=False, soft_wrap=True)
