@@ -107,20 +107,17 @@ def test_sixteen_bit_greyscale_keeps_its_whole_range(tmp_path: Path) -> None:
 def test_camera_rotation_is_applied(orientation: int) -> None:
     upright = np.zeros((6, 4, 3), np.uint8)
     upright[0, 0], upright[5, 3] = 255, 90
-    inverse = {
-        1: lambda x: x,
-        2: lambda x: x[:, ::-1],
-        3: lambda x: x[::-1, ::-1],
-        4: lambda x: x[::-1],
-        5: lambda x: x.swapaxes(0, 1),
-        6: lambda x: np.rot90(x, 1),
-        7: lambda x: np.rot90(x, 1)[:, ::-1][::-1, ::-1].swapaxes(0, 1)[::-1, ::-1].swapaxes(0, 1),
-        8: lambda x: np.rot90(x, -1),
-    }
-    if orientation == 7:
-        stored = upright[::-1, ::-1].swapaxes(0, 1)
-    else:
-        stored = inverse[orientation](upright)
+    # How a camera stores the upright picture under each of EXIF's orientations.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = io.BytesIO()

@@ -55,12 +55,14 @@ def merge(spec: ViTSpec, lora: LoRASpec, params: Params, adapters: Params) -> Pa
       A tree like `params`; leaves that no adapter touches are the same arrays.
     """
     start = first_adapted(spec, lora)
-    blocks = {name: dict(leaves) for name, leaves in params["blocks"].items()}
+    blocks = jax.tree.map(lambda leaf: leaf, params["blocks"])  # new dicts around the same leaves
     for target, matrices in adapters.items():
         update = lora.scale * jnp.einsum("nir,nro->nio", matrices["a"], matrices["b"])
         owner = "qkv" if target in ("q", "k", "v") else target
         column = "qkv".index(target) * spec.width if owner == "qkv" else 0
         kernel = blocks[owner]["kernel"]
         rows = slice(column, column + update.shape[-1])
-        blocks[owner]["kernel"] = kernel.at[start:, :, rows].add(update.astype(kernel.dtype))
+        blocks[owner]["kernel"] = (
+            jnp.asarray(kernel).at[start:, :, rows].add(update.astype(kernel.dtype))
+        )
     return {**params, "blocks": blocks}

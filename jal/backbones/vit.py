@@ -19,7 +19,6 @@ from jal.backbones.lora import Adapter, Params, first_adapted
 from jal.backbones.spec import LoRASpec, ViTSpec
 
 
-
 def _gelu(x: jax.Array) -> jax.Array:
     """x Φ(x) by erf; `jax.nn.gelu` uses erfc, which costs twice as much on CPU."""
     return 0.5 * x * (1 + jax.lax.erf(x * np.float32(0.5**0.5)))
@@ -32,6 +31,9 @@ ACTIVATE = {
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
 }
+
+
+_ADAPTER = "lora_"  # what an adapter's module is called, before its target
 
 
 def _contract(equation: str, x: jax.Array, y: jax.Array, dtype: str) -> jax.Array:
@@ -117,7 +119,9 @@ class Block(nn.Module):
     def _adapted(self, target: str, x: jax.Array, y: jax.Array) -> jax.Array:
         if self.lora is None or target not in self.lora.targets:
             return y
-        return y + Adapter(self.lora, y.shape[-1], self.spec.dtype, name=target)(x, self.train)
+        # A name of its own: the frozen map beside it may be called like the target.
+        adapter = Adapter(self.lora, y.shape[-1], self.spec.dtype, name=f"{_ADAPTER}{target}")
+        return y + adapter(x, self.train)
 
     def _scaled(self, name: str, x: jax.Array) -> jax.Array:
         if not self.spec.layer_scale:
@@ -205,7 +209,8 @@ def init_lora(key: jax.Array, spec: ViTSpec, lora: LoRASpec) -> Params:
     """Fresh adapters: {target: {"a": f32[n, in, r], "b": f32[n, r, out]}}, n adapted blocks."""
     tokens = jnp.zeros((1, spec.tokens, spec.width), spec.dtype)
     adapted = spec.depth - first_adapted(spec, lora)
-    return _scan(spec, adapted, lora, False).init(key, tokens, None)["lora"]
+    made = _scan(spec, adapted, lora, False).init(key, tokens, None)["lora"]
+    return {name.removeprefix(_ADAPTER): matrices for name, matrices in made.items()}
 
 
 def embed(spec: ViTSpec, params: Params, images: jax.Array) -> jax.Array:
@@ -257,7 +262,8 @@ def _apply_blocks(
     variables: dict[str, Any] = {"params": jax.tree.map(lambda x: x[start:stop], params["blocks"])}
     if lora is not None:
         first = first_adapted(spec, lora)
-        variables["lora"] = jax.tree.map(lambda x: x[start - first : stop - first], adapters)
+        used = jax.tree.map(lambda x: x[start - first : stop - first], adapters)
+        variables["lora"] = {f"{_ADAPTER}{name}": leaves for name, leaves in used.items()}
     rngs = None if dropout_key is None else {"dropout": dropout_key}
     module = _scan(spec, stop - start, lora, dropout_key is not None)
     tokens, _ = module.apply(variables, tokens, None, rngs=rngs)
