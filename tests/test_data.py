@@ -218,7 +218,7 @@ def test_tfds_reads_array_records_without_tensorflow(tfds_folder: str) -> None:
 
 def test_tfds_that_cannot_be_prepared_says_what_to_do(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow_datasets")
-    with pytest.raises(JalError, match="no_such_set.*data_dir.*folder"):
+    with pytest.raises(JalError, match=r"no_such_set.*data_dir.*folder"):
         open_source(data(kind="tfds", address="no_such_set", data_dir=str(tmp_path)))
 
 

@@ -82,7 +82,7 @@ def test_a_folder_put_in_place_is_read_and_its_classes_are_counted(tmp_path: Pat
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(JalError, match="no data set 'cifar11'.*cifar10, cifar100"):
+    with pytest.raises(JalError, match=r"no data set 'cifar11'.*cifar10, cifar100"):
         load_config("embed:cifar11", [])
     unnamed = SimpleNamespace(name="", kind="", path="")
     with pytest.raises(JalError, match=r"data\.path"):
