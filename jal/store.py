@@ -5,7 +5,7 @@ Layout, the same under a folder or a `gs://` prefix:
     manifest.json                what made it: model, data, preprocessing, versions
     <split>/features             zarr f[N, D], one chunk a run of `chunk_rows` images
     <split>/labels               zarr i32[N], chunked alike; -1 where not known
-    <split>/records/<chunk>.json ids, images left out, and a digest of the chunk's rows
+    <split>/records/<chunk>.json ids, images left out, and a digest of these and the chunk's rows
 
 A chunk counts as done once its record is there, and the record is written last, so a run that is
 killed loses the chunk under way and nothing else. Rows of images that were left out stay in the
@@ -202,7 +202,8 @@ def write_chunk(
     rows = store.rows(split, chunk)
     region = slice(rows.start, rows.stop)
     features_array, labels_array = (_array(store, split, name) for name in ("features", "labels"))
-    stored = features.astype(features_array.dtype.numpy_dtype)
+    with np.errstate(over="ignore"):  # what overflows is reported below
+        stored = features.astype(features_array.dtype.numpy_dtype)
     finite = np.isfinite(stored.astype(np.float32)).all(axis=1)
     if not finite.all():
         bad = int(np.argmin(finite))
@@ -214,11 +215,8 @@ def write_chunk(
     pending = [features_array[region].write(stored), labels_array[region].write(labels)]
     for write in pending:
         write.result()
-    record = {
-        "ids": list(ids),
-        "skipped": [list(image) for image in skipped],
-        "sha256": _digest(stored, labels),
-    }
+    record: dict[str, Any] = {"ids": list(ids), "skipped": [list(image) for image in skipped]}
+    record["sha256"] = _digest(stored, labels, record)
     _kvstore(store.path).write(_record_key(split, chunk), _dump(record)).result()
 
 
@@ -272,7 +270,7 @@ def read(store: Store, split: str) -> SplitData:
             features[region], labels[region] = (part.result() for part in pending.pop(chunk))
         except ValueError as error:
             raise JalError(_damaged(store, split, chunk)) from error
-        if record["sha256"] != _digest(features[region], labels[region]):
+        if record.get("sha256") != _digest(features[region], labels[region], record):
             raise JalError(_damaged(store, split, chunk))
         keep[[rows.start + image[0] for image in record["skipped"]]] = False
         ids += record["ids"]
@@ -302,6 +300,11 @@ def _array(store: Store, split: str, name: str) -> Any:
                 "shape": shape,
                 "data_type": dtype,
                 "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+                # The checksum also covers what pads the last chunk, so no altered byte goes unseen.
+                "codecs": [
+                    {"name": "bytes", "configuration": {"endian": "little"}},
+                    {"name": "crc32c"},
+                ],
             },
         },
         open=True,
@@ -312,18 +315,23 @@ def _array(store: Store, split: str, name: str) -> Any:
 def _record(store: Store, split: str, chunk: int) -> dict[str, Any]:
     content = _read(_kvstore(store.path), _record_key(split, chunk))
     try:
-        return json.loads(content or b"")
+        record = json.loads(content or b"")
     except ValueError:
-        raise JalError(_damaged(store, split, chunk)) from None
+        record = None
+    if not isinstance(record, dict):
+        raise JalError(_damaged(store, split, chunk))
+    return record
 
 
 def _record_key(split: str, chunk: int) -> str:
     return f"{split}/records/{chunk}.json"
 
 
-def _digest(features: np.ndarray, labels: np.ndarray) -> str:
+def _digest(features: np.ndarray, labels: np.ndarray, record: Mapping[str, Any]) -> str:
+    """sha256 of a chunk's rows and of what its record says of them."""
     digest = hashlib.sha256(np.ascontiguousarray(features).view(np.uint8))
     digest.update(np.ascontiguousarray(labels))
+    digest.update(_dump({name: record.get(name) for name in ("ids", "skipped")}))
     return digest.hexdigest()
 
 

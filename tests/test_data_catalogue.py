@@ -11,6 +11,7 @@ from PIL import Image
 from jal.config import load_config
 from jal.data import open_source
 from jal.data.catalogue import CATALOGUE, entry
+from jal.data.source import Source
 from jal.errors import JalError
 
 CLASSES = {
@@ -49,6 +50,29 @@ def test_an_absent_folder_says_what_to_put_where(name: str, tmp_path: Path) -> N
     assert entry(name).address in str(error.value)
     assert str(tmp_path / name) in str(error.value)
     assert entry(name).manual in str(error.value)
+
+
+def test_what_tfds_cannot_give_comes_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_tfds(*_: object) -> Source:
+        raise JalError("TFDS could not give 'cifar100'.")
+
+    asked: list[object] = []
+
+    def hub(*arguments: object) -> Source:
+        asked.extend(arguments)
+        return Source("c", {"train": []}, tuple(map(str, range(100))), "f")
+
+    monkeypatch.setattr("jal.data.open_tfds", no_tfds)
+    monkeypatch.setattr("jal.data.open_hub", hub)
+    assert open_source(load_config("embed:cifar100", []).data).name == "cifar100"
+    assert asked == [
+        "uoft-cs/cifar100", {"train": "train", "test": "test"}, "img", "fine_label"
+    ]  # fmt: skip
+    with pytest.raises(JalError, match="could not give"):
+        open_source(load_config("embed:dtd", []).data)
+    monkeypatch.setattr("jal.data.open_hub", no_tfds)
+    with pytest.raises(JalError, match=r"could not give .* copy on the hub failed too"):
+        open_source(load_config("embed:cifar100", []).data)
 
 
 def test_tfds_names_exist_in_the_installed_tfds() -> None:

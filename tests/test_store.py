@@ -46,7 +46,7 @@ def fill(path: str, dtype: str = "float16", skipped: int | None = None) -> store
                 split,
                 chunk,
                 features(split)[rows.start : rows.stop],
-                np.array([row % 3 for row in rows]),
+                np.array([(row + 1) % 3 for row in rows]),
                 [f"{split}-{row}" for row in rows],
                 [Skipped(skipped - rows.start, f"train-{skipped}", "torn")] if bad else [],
             )
@@ -62,7 +62,7 @@ def test_what_is_written_is_read(tmp_path: Path, dtype: str) -> None:
         expected = features(split).astype(getattr(ml_dtypes, dtype, dtype))
         assert found.features.dtype == expected.dtype
         np.testing.assert_array_equal(found.features, expected)
-        np.testing.assert_array_equal(found.labels, np.arange(SIZES[split]) % 3)
+        np.testing.assert_array_equal(found.labels, (np.arange(SIZES[split]) + 1) % 3)
         assert found.ids == tuple(f"{split}-{row}" for row in range(SIZES[split]))
     assert "insects × tiny: 7 train, 3 test images, 3 classes, 5 features" in store.describe()
 
@@ -137,7 +137,7 @@ def test_pool_loads_a_store_and_takes_its_names(tmp_path: Path) -> None:
     assert (loaded.facts.name, loaded.facts.backbone) == ("insects", "tiny")
     assert loaded.facts.class_names == NAMES
     assert loaded.pool.features.dtype == np.float16
-    np.testing.assert_array_equal(loaded.pool.labels, np.arange(7) % 3)
+    np.testing.assert_array_equal(loaded.pool.labels, (np.arange(7) + 1) % 3)
     assert load(str(tmp_path), name="mine", backbone="big").facts[:2] == ("mine", "big")
 
 

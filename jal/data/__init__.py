@@ -53,7 +53,21 @@ def _open(kind: str, path: str, data: Any) -> Source:
     if kind == "npz":
         return open_npz(path)
     if kind == "tfds":
-        return open_tfds(data.address, splits, data.image, data.label, data.data_dir)
+        try:
+            return open_tfds(data.address, splits, data.image, data.label, data.data_dir)
+        except JalError as error:
+            found = catalogue.CATALOGUE.get(data.name)
+            if found is None or found.mirror is None or found.address != data.address:
+                raise
+            return _open_mirror(found.mirror, error)
     if kind == "hub":
         return open_hub(data.address, splits, data.image, data.label, data.revision)
     raise JalError(f"data.kind is {kind!r}; choose {', '.join(KINDS)}.")
+
+
+def _open_mirror(mirror: catalogue.Mirror, tfds_error: JalError) -> Source:
+    """The hub's copy of a data set that TFDS could not give; fails with both reasons."""
+    try:
+        return open_hub(mirror.address, mirror.splits, mirror.image, mirror.label)
+    except JalError as error:
+        raise JalError(f"{tfds_error} Its copy on the hub failed too: {error}") from error

@@ -14,6 +14,22 @@ EIGHTY_TWENTY = {"train": "train[:80%]", "test": "train[80%:]"}
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """The same data set on the Hugging Face hub, for where TFDS cannot prepare it.
+
+    Attributes:
+      address: the hub id; a configuration may follow a colon.
+      image, label: the columns to read.
+      splits: our split names to the hub's.
+    """
+
+    address: str
+    image: str = "image"
+    label: str = "label"
+    splits: dict[str, str] = field(default_factory=lambda: dict(TRAIN_TEST))
+
+
+@dataclass(frozen=True)
 class Entry:
     """One data set.
 
@@ -26,6 +42,7 @@ class Entry:
       image, label: the features or columns to read.
       manual: what must be done by hand first, if anything.
       test_fraction: the share held out where a folder comes without a test split.
+      mirror: where else a TFDS data set is, for installations without TensorFlow.
     """
 
     title: str
@@ -37,13 +54,30 @@ class Entry:
     label: str = "label"
     manual: str = ""
     test_fraction: float = 0.2
+    mirror: Mirror | None = None
 
 
 CATALOGUE: dict[str, Entry] = {
     # Natural images
-    "cifar10": Entry("objects, 32 px", 10, "tfds", "cifar10"),
-    "cifar100": Entry("objects, 32 px", 100, "tfds", "cifar100"),
-    "food101": Entry("dishes", 101, "tfds", "food101", {"train": "train", "test": "validation"}),
+    # TFDS prepares these two from arrays, for which it needs TensorFlow.
+    "cifar10": Entry(
+        "objects, 32 px", 10, "tfds", "cifar10", mirror=Mirror("uoft-cs/cifar10", image="img")
+    ),
+    "cifar100": Entry(
+        "objects, 32 px",
+        100,
+        "tfds",
+        "cifar100",
+        mirror=Mirror("uoft-cs/cifar100", image="img", label="fine_label"),
+    ),
+    "food101": Entry(
+        "dishes",
+        101,
+        "tfds",
+        "food101",
+        {"train": "train", "test": "validation"},
+        mirror=Mirror("ethz/food101", splits={"train": "train", "test": "validation"}),
+    ),
     "imagenet100": Entry(
         "objects, 100 classes of ImageNet",
         100,
@@ -67,7 +101,13 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "dtd": Entry("textures", 47, "tfds", "dtd"),
     "flowers102": Entry("flower species", 102, "tfds", "oxford_flowers102"),
-    "svhn": Entry("house numbers", 10, "tfds", "svhn_cropped"),
+    "svhn": Entry(
+        "house numbers",
+        10,
+        "tfds",
+        "svhn_cropped",
+        mirror=Mirror("ufldl-stanford/svhn:cropped_digits"),
+    ),
     "eurosat": Entry("land use from satellites", 10, "tfds", "eurosat/rgb", EIGHTY_TWENTY),
     # Biomedical images
     "blood_smear": Entry(
@@ -112,7 +152,7 @@ CATALOGUE: dict[str, Entry] = {
         "https://www.kaggle.com/competitions/aptos2019-blindness-detection/data",
         manual="sort train_images into folders by the column diagnosis of train.csv",
     ),
-    "patch_camelyon": Entry("lymph node tissue, H&E", 2, "tfds", "patch_camelyon", label="label"),
+    "patch_camelyon": Entry("lymph node tissue, H&E", 2, "tfds", "patch_camelyon"),
     "malaria": Entry("red blood cells", 2, "tfds", "malaria", EIGHTY_TWENTY),
     "pap_smear": Entry(
         "cervical cells (SIPaKMeD; Plissiti et al., 2018)",
