@@ -104,7 +104,9 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     )
     devices = jax.local_devices()
     batch_size = config.batch_size or (32 if devices[0].platform == "cpu" else 256 * len(devices))
-    chunk_rows = -(-config.store.chunk_rows // batch_size) * batch_size
+    # Not rounded to whole batches: a store may be finished on another number of devices.
+    chunk_rows = config.store.chunk_rows
+    batch_size = min(batch_size, chunk_rows)
     spec = backbone.spec
     dimension = spec.features + (spec.width if config.model.patch_mean else 0)
     request = {
