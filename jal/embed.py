@@ -94,6 +94,7 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     from jal.backbones.hf import load
     from jal.data import open_source
 
+    _check_sizes(config)
     source = open_source(config.data)
     _check_splits(source)
     backbone = load(
@@ -205,6 +206,19 @@ def _write(store: Store, split: str, chunk: int, parts: list[tuple[Batch, Any]])
 
 def _sizes(source: Source) -> dict[str, int]:
     return {split: len(records) for split, records in source.splits.items()}
+
+
+def _check_sizes(config: ConfigDict) -> None:
+    for name, value, least in (
+        ("store.chunk_rows", config.store.chunk_rows, 1),
+        ("batch_size", config.batch_size, 0),
+        ("workers", config.workers, 0),
+        ("model.image_size", config.model.image_size, 0),
+    ):
+        if value < least:
+            raise JalError(f"{name} is {value}; it must be at least {least}.")
+    if not 0 <= config.data.test_fraction < 1:
+        raise JalError(f"data.test_fraction is {config.data.test_fraction}; it must be in [0, 1).")
 
 
 def _check_splits(source: Source) -> None:

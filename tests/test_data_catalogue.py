@@ -111,3 +111,9 @@ def test_an_unknown_name_lists_what_there_is() -> None:
     unnamed = SimpleNamespace(name="", kind="", path="")
     with pytest.raises(JalError, match=r"data\.path"):
         open_source(unnamed)
+
+
+def test_the_documentation_lists_every_entry() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "embeddings.md").read_text()
+    for name, found in CATALOGUE.items():
+        assert f"| `{name}` | {found.title} | {found.classes} |" in text
