@@ -116,6 +116,16 @@ def test_encoder_is_the_model_on_normalised_pixels_and_can_append_the_patch_mean
     np.testing.assert_allclose(features[:, 24:], tokens[:, 5:].mean(axis=1), atol=1e-5)
 
 
+def test_encoder_in_bfloat16_is_the_model_in_bfloat16() -> None:
+    backbone = hf.load(str(FOLDER / "dinov2_swiglu"), image_size=28, dtype="bfloat16")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 3), dtype=np.uint8)
+    encode, batch_size = make_encoder(backbone, 4)
+    padded = np.concatenate([pixels, np.zeros((batch_size - 4, 28, 28, 3), np.uint8)])
+    images = backbone.preprocessing.normalise(jnp.asarray(pixels))
+    pooled, _ = jax.jit(partial(vit.forward, backbone.spec))(backbone.params, images)
+    np.testing.assert_allclose(np.asarray(encode(padded))[:4], pooled, atol=5e-2)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

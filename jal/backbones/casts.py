@@ -9,9 +9,19 @@ from jax import lax
 
 def cast(x: jax.Array, dtype: str) -> jax.Array:
     """`x.astype(dtype)`; float32 to bfloat16 takes a fast path on CPU, to the same values."""
+    if x.dtype == jnp.uint16:  # `pack` made it
+        return lax.bitcast_convert_type(x, jnp.bfloat16)
     if x.dtype == jnp.float32 and dtype == "bfloat16":
         return _to_bfloat16(x)
     return x.astype(dtype)
+
+
+def pack(x: jax.Array) -> jax.Array:
+    """bfloat16 as its bits, u16, which `cast` reads back; other dtypes as they are.
+
+    XLA's CPU backend turns bfloat16 that a loop slices into float32 first, and each slice back.
+    """
+    return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
 @jax.custom_jvp

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jal.backbones import vit
+from jal.backbones.casts import pack
 from jal.backbones.hf import Backbone
 from jal.backbones.lora import Params
 from jal.backbones.preprocess import Preprocessing
@@ -43,7 +44,10 @@ def make_encoder(
     mesh = jax.make_mesh((len(devices),), ("data",), devices=devices, axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("data"))
     everywhere = NamedSharding(mesh, PartitionSpec())
-    params = jax.device_put(compute_params(backbone.spec, backbone.params), everywhere)
+    params = compute_params(backbone.spec, backbone.params)
+    if on_cpu:
+        params["blocks"] = jax.tree.map(pack, params["blocks"])
+    params = jax.device_put(params, everywhere)
     function = jax.shard_map(
         partial(_features, backbone.spec, backbone.preprocessing, patch_mean, at_once),
         mesh=mesh,
