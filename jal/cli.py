@@ -34,6 +34,14 @@ follows. A run that was killed goes on from its last checkpoint when the same co
   checkpoints/      where an unfinished run goes on from
 """
 
+_EMBED_DESCRIPTION = """\
+Turns images into a store of embeddings, which `jal sweep` reads by --config.pool.path=STORE. The
+same command goes on where an interrupted one stopped.
+
+  jal embed --config=embed:cifar10 --store=stores/cifar10
+  jal embed --config=embed --config.data.path=FOLDER --config.model.name=MODEL --store=OUT
+"""
+
 _SWEEP_EPILOG = """\
 examples:
   jal sweep --config=dropquery --workdir=runs/digits
@@ -66,6 +74,8 @@ class _SweepParser(argparse.ArgumentParser):
     """Composes its long epilog only when help is asked for: it needs imports that cost time."""
 
     def format_help(self) -> str:
+        if not self.prog.endswith(" sweep"):
+            return super().format_help()
         from jal.config import shipped_configs
         from jal.selection import INITS, STRATEGIES
 
@@ -99,6 +109,19 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--workdir", required=True, help="folder for the results; made if missing")
     sweep.add_argument(
         "--overwrite", action="store_true", help="start anew, whatever the workdir holds"
+    )
+    embed = commands.add_parser(
+        "embed",
+        help="images to a store of embeddings, with a foundation model",
+        description=_EMBED_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        usage="jal embed --config=NAME|FILE[:DATASET] [--store=OUT] [--skip_bad] [--config.KEY=VALUE …]",
+    )
+    embed.add_argument("--config", required=True, help="a shipped config's name, or a .py file")
+    embed.add_argument("--store", default="", help="folder or gs:// prefix; made if missing")
+    embed.add_argument(
+        "--skip_bad", action="store_true", help="leave unreadable images out instead of stopping"
     )
     return parser
 
@@ -180,6 +203,13 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
     console.print(f"results: {arguments.workdir}", highlight=False, soft_wrap=True)
 
 
+def _embed(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    from jal import embed_command
+
+    configure_jax()
+    embed_command.run(arguments.config, arguments.store, arguments.skip_bad, overrides)
+
+
 def _print_table(console: Console, table: DataFrame) -> None:
     from rich import box
     from rich.table import Table
@@ -216,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        _sweep(parsed, rest)
+        {"sweep": _sweep, "embed": _embed}[parsed.command](parsed, rest)
     except JalError as error:
         print(f"jal: {error}", file=sys.stderr)
         return 2

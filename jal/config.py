@@ -31,7 +31,7 @@ class Field(NamedTuple):
 
 # The protocol of Gupte et al. (TMLR 2024) on the bundled digits.
 SWEEP_FIELDS: dict[str, Field] = {
-    "pool.path": Field("digits", "digits, or an .npz with train_x, train_y, test_x, test_y"),
+    "pool.path": Field("digits", "digits, an embedding store, or an .npz with train_x, train_y, …"),
     "pool.name": Field("", "dataset name in tables; by default the file's"),
     "pool.backbone": Field("", "what made the features, for tables"),
     "learner": Field("frozen", "what is trained each round: a probe on frozen features"),

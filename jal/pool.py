@@ -1,4 +1,4 @@
-"""Builds and validates a pool from arrays, an .npz file or the bundled digits."""
+"""Builds and validates a pool from arrays, an .npz file, an embedding store or the bundled digits."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from jal.types import Pool
 
 DIGITS = "digits"
 _KEYS = ("train_x", "train_y", "test_x", "test_y")
+_TEST_SPLITS = ("test", "validation", "valid", "val")
 _STORED_DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16)
 
 
@@ -161,7 +162,10 @@ def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> 
     """
     path = Path(path)
     if not path.is_file():
-        raise JalError(f"there is no file {path}; pool.path takes an .npz file or {DIGITS!r}.")
+        raise JalError(
+            f"there is no file {path}; pool.path takes an .npz file, an embedding "
+            f"store or {DIGITS!r}."
+        )
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -201,9 +205,51 @@ def digits() -> LoadedPool:
     return from_arrays(train_x, train_y, test_x, test_y, name=DIGITS, backbone="pixels")
 
 
-def load(path: str, *, name: str = "", backbone: str = "unknown") -> LoadedPool:
-    """The pool that `pool.path` of a config names: "digits", or an .npz file."""
-    return digits() if path == DIGITS else from_npz(path, name=name, backbone=backbone)
+def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
+    """A pool from an embedding store: its train split, and its test (or validation) split.
+
+    Args:
+      path: a folder that `jal embed` wrote, or a gs:// prefix.
+      name: the dataset's name, for tables; empty takes the store's.
+      backbone: what made the features, for tables; empty takes the store's.
+
+    Raises:
+      JalError: when there is no finished store or it lacks a split, which its manifest alone tells;
+        when a chunk is damaged; when its arrays are not a pool.
+    """
+    from jal import store as stores
+
+    store = stores.open_store(path)
+    test = next((split for split in _TEST_SPLITS if split in store.splits), "")
+    if "train" not in store.splits or not test:
+        raise JalError(
+            f"{path} has the splits {', '.join(store.splits)}; a pool needs train and test: embed "
+            "again with data.test_fraction to hold a share out."
+        )
+    if not store.manifest["complete"]:
+        raise JalError(f"{path} is unfinished; run jal embed again with the same config.")
+    train_rows, test_rows = stores.read(store, "train"), stores.read(store, test)
+    try:
+        return from_arrays(
+            train_rows.features,
+            train_rows.labels,
+            test_rows.features,
+            test_rows.labels,
+            class_names=store.class_names,
+            name=name or store.manifest["about"]["data"],
+            backbone=backbone or store.manifest["about"]["model"],
+        )
+    except JalError as error:
+        raise JalError(f"{path}: {error}") from error
+
+
+def load(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
+    """The pool that `pool.path` of a config names: "digits", an .npz file, or an embedding store."""
+    if path == DIGITS:
+        return digits()
+    if "://" in path or Path(path).expanduser().is_dir():
+        return from_store(path, name=name, backbone=backbone)
+    return from_npz(path, name=name, backbone=backbone or "unknown")
 
 
 def require_labels(loaded: LoadedPool) -> None:

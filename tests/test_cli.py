@@ -288,6 +288,6 @@ def test_a_new_process_exits_with_two(run_python: RunPython, tmp_path: Path) -> 
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "jal: there is no file none.npz; pool.path takes an .npz file or 'digits'."
+        "jal: there is no file none.npz; pool.path takes an .npz file, an embedding store or 'digits'."
     ]
     assert not (tmp_path / "w").exists()

@@ -1,0 +1,1 @@
+"""Vision transformers in Flax, loaded from Hugging Face files."""

@@ -1,0 +1,107 @@
+"""Image data sets of the Hugging Face hub, through the optional `datasets` package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jal.data.source import UNLABELLED, Record, Source, fingerprint
+from jal.errors import JalError
+
+
+class _Rows(Sequence[Record]):
+    """One split; images stay encoded until they are needed."""
+
+    def __init__(self, rows: Any, image: str, label: str, number: dict[Any, int]) -> None:
+        self.rows, self.image, self.label, self.number = rows, image, label, number
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Record:  # type: ignore[override]
+        example = self.rows[row]
+        value = example[self.label] if self.label else None
+        label = UNLABELLED if value is None else self.number.get(value, value)
+        return Record(str(row), int(label), _content(example[self.image]))
+
+
+def _content(image: dict[str, Any]) -> Any:
+    """The encoded bytes, or the path, of an undecoded `datasets.Image`."""
+    from pathlib import Path
+
+    return image["bytes"] if image["bytes"] is not None else Path(image["path"])
+
+
+def open_hub(
+    name: str,
+    splits: Mapping[str, str],
+    image: str = "image",
+    label: str = "label",
+    revision: str = "",
+) -> Source:
+    """Loads a data set by hub id (or a local folder of parquet or image files).
+
+    Args:
+      name: "clane9/imagenet-100"; a configuration may follow a colon.
+      splits: our split names to the data set's, slices allowed: {"train": "train[:80%]"}.
+      image, label: the columns; an empty `label` means unlabelled. A column of text is numbered in
+        sorted order over all splits.
+      revision: branch, tag or commit.
+
+    Raises:
+      JalError: `datasets` is not installed, or it cannot load this.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise JalError(
+            f"{name!r} comes from the Hugging Face hub, which needs the datasets package: "
+            "pip install 'jal[datasets]'."
+        ) from None
+    path, _, configuration = name.partition(":")
+    try:
+        loaded = {
+            split: datasets.load_dataset(
+                path, configuration or None, split=expression, revision=revision or None
+            ).cast_column(image, datasets.Image(decode=False))
+            for split, expression in splits.items()
+        }
+        classes = _class_names(loaded, label)
+    except Exception as error:  # network, parsing and missing-column errors have no common base
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise JalError(
+            f"The Hugging Face hub could not give {name!r} with the splits {dict(splits)} and the "
+            f"columns {image!r} and {label!r} ({reason}); check the id and the columns, or lay the "
+            "images out as train/<class>/ and test/<class>/ and set data.kind=folder and data.path."
+        ) from error
+    number = {value: index for index, value in enumerate(classes)}
+    parts: list[object] = ["hub", name, revision, image, label]
+    parts += [(split, splits[split], len(rows)) for split, rows in loaded.items()]
+    parts += [_label_digest(rows, label) for rows in loaded.values()]
+    return Source(
+        name=name,
+        splits={split: _Rows(rows, image, label, number) for split, rows in loaded.items()},
+        class_names=classes,
+        fingerprint=fingerprint(parts),
+    )
+
+
+def _class_names(loaded: dict[str, Any], label: str) -> tuple[str, ...]:
+    if not label:
+        return ()
+    feature = next(iter(loaded.values())).features[label]
+    if hasattr(feature, "names"):
+        return tuple(feature.names)
+    values: set[Any] = set()
+    for rows in loaded.values():
+        values |= set(rows.unique(label))
+    values.discard(None)
+    if all(isinstance(value, int) for value in values):
+        return tuple(map(str, range(max(values, default=-1) + 1)))
+    return tuple(sorted(map(str, values)))
+
+
+def _label_digest(rows: Any, label: str) -> str:
+    return fingerprint([np.asarray(rows[label]).tolist()]) if label else ""

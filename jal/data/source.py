@@ -1,0 +1,92 @@
+"""What every image source gives: named splits of records, class names, and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from jal.data.decode import Content
+
+UNLABELLED = -1
+
+
+class Record(NamedTuple):
+    """One image.
+
+    Attributes:
+      id: names it within its split: a path, a dataset's own id, or a row number.
+      label: its class, or -1 where it is not known.
+      content: what `jal.data.decode.to_rgb` reads.
+    """
+
+    id: str
+    label: int
+    content: Content
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of images.
+
+    Attributes:
+      name: what the user calls it.
+      splits: records by split name; indexing may read from disk, so do it in a worker thread.
+      class_names: by label.
+      fingerprint: changes when images are added, removed, renamed, relabelled or resized; file
+        contents are not read for it.
+    """
+
+    name: str
+    splits: dict[str, Sequence[Record]]
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+
+def fingerprint(parts: Iterable[object]) -> str:
+    """sha256 of the parts' text, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(str(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def file_fingerprint(splits: dict[str, list[Record]], class_names: Sequence[str]) -> str:
+    """The fingerprint of records whose contents are files: ids, labels and sizes in bytes."""
+
+    def parts() -> Iterable[object]:
+        yield from class_names
+        for split, records in splits.items():
+            yield split
+            for record in records:
+                assert isinstance(record.content, Path)
+                size = record.content.stat().st_size if record.content.exists() else "absent"
+                yield from (record.id, record.label, size)
+
+    return fingerprint(parts())
+
+
+def hold_out(source: Source, fraction: float) -> Source:
+    """Moves a share of every class of a source without a test split into one.
+
+    An image's place depends only on its id, so adding images moves no other image.
+    """
+    if not fraction or set(source.splits) != {"train"}:
+        return source
+    by_label: dict[int, list[Record]] = {}
+    for record in source.splits["train"]:
+        by_label.setdefault(record.label, []).append(record)
+    held: set[str] = set()
+    for label, records in by_label.items():
+        if label != UNLABELLED:
+            ordered = sorted(records, key=lambda record: fingerprint([record.id]))
+            held |= {record.id for record in ordered[: round(fraction * len(records))]}
+    splits: dict[str, Sequence[Record]] = {
+        "train": [record for record in source.splits["train"] if record.id not in held],
+        "test": [record for record in source.splits["train"] if record.id in held],
+    }
+    marked = fingerprint([source.fingerprint, fraction])
+    return Source(source.name, splits, source.class_names, marked)

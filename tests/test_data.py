@@ -1,0 +1,262 @@
+"""Image sources: folders, CSV, npz, TFDS, and the batches that are loaded from them."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jal.data import open_source
+from jal.data.decode import to_rgb
+from jal.data.loader import batches
+from jal.data.source import Source
+from jal.errors import JalError
+
+
+def data(**options: Any) -> SimpleNamespace:
+    """The `data` part of a config."""
+    defaults = {
+        "name": "", "kind": "", "path": "", "address": "", "image": "image", "label": "label",
+        "splits": {"train": "train", "test": "test"}, "revision": "", "data_dir": "",
+        "test_fraction": 0.0,
+    }  # fmt: skip
+    return SimpleNamespace(**(defaults | options))
+
+
+def save(file: Path, value: int = 0) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 5), (value, value, value)).save(file)
+
+
+def listing(source: Source) -> dict[str, list[tuple[str, int]]]:
+    return {
+        split: [(record.id, record.label) for record in records]
+        for split, records in source.splits.items()
+    }
+
+
+def test_folder_of_class_folders(tmp_path: Path) -> None:
+    for name in ("b/2.PNG", "a/deep/1.jpg", "a/0.bmp", "loose.png"):
+        save(tmp_path / name)
+    (tmp_path / "a" / "notes.txt").write_text("not an image")
+    save(tmp_path / ".hidden" / "3.png")
+    save(tmp_path / "a" / "._0.png")
+    source = open_source(data(path=str(tmp_path)))
+    assert source.class_names == ("a", "b")
+    assert listing(source) == {
+        "train": [("a/0.bmp", 0), ("a/deep/1.jpg", 0), ("b/2.PNG", 1), ("loose.png", -1)]
+    }
+
+
+def test_folder_with_splits_shares_its_classes(tmp_path: Path) -> None:
+    for name in ("train/b/0.png", "train/a/1.png", "test/b/2.png", "test/c/3.png"):
+        save(tmp_path / name)
+    source = open_source(data(path=str(tmp_path), name="mine"))
+    assert (source.name, source.class_names) == ("mine", ("a", "b", "c"))
+    assert listing(source) == {
+        "train": [("a/1.png", 0), ("b/0.png", 1)],
+        "test": [("b/2.png", 1), ("c/3.png", 2)],
+    }
+    assert list(source.splits) == ["train", "test"]
+
+
+def test_fingerprint_follows_names_labels_and_sizes(tmp_path: Path) -> None:
+    save(tmp_path / "a" / "0.png")
+    save(tmp_path / "b" / "1.png")
+
+    def mark() -> str:
+        return open_source(data(path=str(tmp_path))).fingerprint
+
+    first = mark()
+    assert first == mark()
+    (tmp_path / "a" / "0.png").rename(tmp_path / "b" / "0.png")
+    second = mark()
+    save(tmp_path / "a" / "9.png")
+    assert len({first, second, mark()}) == 3
+
+
+def test_hold_out_is_stratified_and_stays_when_images_are_added(tmp_path: Path) -> None:
+    for index in range(40):
+        save(tmp_path / "ab"[index % 2] / f"{index}.png")
+    options = data(path=str(tmp_path), test_fraction=0.25)
+    source = open_source(options)
+    test = listing(source)["test"]
+    assert [sum(label == k for _, label in test) for k in (0, 1)] == [5, 5]
+    assert len(set(listing(source)["train"]) | set(test)) == 40
+    assert source.fingerprint != open_source(data(path=str(tmp_path))).fingerprint
+    assert listing(open_source(options)) == listing(source)
+
+
+def test_csv(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "x.png")
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "path,label,split\nimages/x.png,wasp,train\nimages/y.png,ant,test\nimages/z.png,,train\n"
+    )
+    source = open_source(data(path=str(file)))
+    assert source.class_names == ("ant", "wasp")
+    assert listing(source) == {
+        "train": [("images/x.png", 1), ("images/z.png", -1)],
+        "test": [("images/y.png", 0)],
+    }
+    assert source.splits["train"][0].content == tmp_path / "images" / "x.png"
+    file.write_text("path,label\na.png,2\nb.png,0\n")
+    assert open_source(data(path=str(file))).class_names == ("0", "1", "2")
+    assert listing(open_source(data(path=str(file)))) == {"train": [("a.png", 2), ("b.png", 0)]}
+
+
+def test_npz(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
+    grey = random.integers(0, 256, (3, 4, 6), dtype=np.uint8)
+    file = tmp_path / "a.npz"
+    np.savez(
+        file,
+        train_images=images,
+        train_labels=np.array([[0], [1], [2], [1], [0]]),
+        test_images=grey,
+    )
+    source = open_source(data(path=str(file)))
+    assert source.class_names == ("0", "1", "2")
+    assert listing(source)["train"] == [("0", 0), ("1", 1), ("2", 2), ("3", 1), ("4", 0)]
+    assert [label for _, label in listing(source)["test"]] == [-1] * 3
+    np.testing.assert_array_equal(to_rgb(source.splits["train"][3].content), images[3])
+    np.testing.assert_array_equal(
+        np.asarray(to_rgb(source.splits["test"][1].content))[:, :, 2], grey[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\na.png,1\n", "needs a header with path"),
+        ("path,label\n", "no rows"),
+        ("path,label\n,1\n", "line 2: the path is empty"),
+    ],
+)
+def test_a_bad_csv_is_one_clear_sentence(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_text(content)
+    with pytest.raises(JalError, match=message):
+        open_source(data(path=str(file)))
+
+
+def test_absent_inputs_are_one_clear_sentence(tmp_path: Path) -> None:
+    for ending, message in ((".csv", "no CSV file"), (".npz", "no file"), ("", "no image folder")):
+        with pytest.raises(JalError, match=message):
+            open_source(data(path=str(tmp_path / f"absent{ending}")))
+    with pytest.raises(JalError, match="holds no images"):
+        open_source(data(path=str(tmp_path)))
+    np.savez(tmp_path / "a.npz", train_images=np.zeros((3, 2, 2)), train_labels=np.zeros(2, int))
+    with pytest.raises(JalError, match="one whole number for each of the 3 images"):
+        open_source(data(path=str(tmp_path / "a.npz")))
+    with pytest.raises(JalError, match=r"data\.kind is 'zip'; choose folder, csv"):
+        open_source(data(kind="zip"))
+
+
+@pytest.fixture(scope="module")
+def tfds_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small array_record data set, written by TFDS itself without TensorFlow."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    class Tiny(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc,name-defined]
+        """Grey squares; the label is the grey."""
+
+        VERSION = tfds.core.Version("1.0.0")
+        name = "tiny_greys"
+
+        def _info(self) -> Any:
+            features = {
+                "image": tfds.features.Image(shape=(8, 8, 3), encoding_format="png"),
+                "label": tfds.features.ClassLabel(names=["black", "grey", "white"]),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, manager: Any) -> Any:
+            return {"train": self._rows(10), "test": self._rows(5)}
+
+        def _rows(self, count: int) -> Any:
+            for row in range(count):
+                file = io.BytesIO()  # encoded: TFDS encodes arrays with TensorFlow alone
+                Image.new("L", (8, 8), 100 * (row % 3)).convert("RGB").save(file, "PNG")
+                file.seek(0)
+                yield row, {"image": file, "label": row % 3}
+
+        def _generate_examples(self) -> Any:
+            raise NotImplementedError
+
+    folder = str(tmp_path_factory.mktemp("tfds"))
+    builder = Tiny(data_dir=folder, file_format="array_record")
+    builder.download_and_prepare(file_format="array_record")
+    return folder
+
+
+def test_tfds_reads_array_records_without_tensorflow(tfds_folder: str) -> None:
+    options = data(
+        kind="tfds", address="tiny_greys", data_dir=tfds_folder,
+        splits={"train": "train[:80%]", "test": "test"},
+    )  # fmt: skip
+    source = open_source(options)
+    assert source.class_names == ("black", "grey", "white")
+    assert {split: len(records) for split, records in source.splits.items()} == {
+        "train": 8,
+        "test": 5,
+    }
+    for row in range(8):
+        record = source.splits["train"][row]
+        assert np.asarray(to_rgb(record.content)).max() == 100 * record.label
+    import sys
+
+    assert "tensorflow" not in sys.modules
+
+
+def test_tfds_that_cannot_be_prepared_says_what_to_do(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow_datasets")
+    with pytest.raises(JalError, match=r"no_such_set.*data_dir.*folder"):
+        open_source(data(kind="tfds", address="no_such_set", data_dir=str(tmp_path)))
+
+
+def test_hub_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(JalError, match=r"pip install 'jal\[datasets\]'"):
+        open_source(data(kind="hub", address="someone/something"))
+
+
+def load(source: Source, wanted: Any, skip_bad: bool = False, batch_size: int = 4) -> list[Any]:
+    with ThreadPoolExecutor(2) as pool:
+        return list(
+            batches(source, wanted, lambda image: np.asarray(image), batch_size, pool, skip_bad)
+        )
+
+
+def test_batches_come_in_order_and_padded(tmp_path: Path) -> None:
+    for index in range(11):
+        save(tmp_path / "a" / f"{index:02}.png", index * 10)
+    source = open_source(data(path=str(tmp_path)))
+    found = load(source, [("train", range(0, 4)), ("train", range(4, 8)), ("train", range(8, 11))])
+    assert [name for batch in found for name in batch.ids] == [f"a/{i:02}.png" for i in range(11)]
+    assert [batch.pixels[:, 0, 0, 0].tolist() for batch in found] == [
+        [0, 10, 20, 30],
+        [40, 50, 60, 70],
+        [80, 90, 100, 0],
+    ]
+
+
+def test_a_bad_image_stops_by_name_or_is_left_out(tmp_path: Path) -> None:
+    for index in range(4):
+        save(tmp_path / "a" / f"{index}.png", 5)
+    (tmp_path / "a" / "2.png").write_bytes(b"damaged")
+    source = open_source(data(path=str(tmp_path)))
+    with pytest.raises(JalError, match=r"a/2\.png cannot be read .*--skip_bad"):
+        load(source, [("train", range(4))])
+    (batch,) = load(source, [("train", range(4))], skip_bad=True)
+    assert [(image.row, image.id) for image in batch.skipped] == [(2, "a/2.png")]
+    assert batch.pixels[:, 0, 0, 0].tolist() == [5, 5, 0, 5]
