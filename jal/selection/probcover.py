@@ -124,20 +124,21 @@ def _ball(features: Array, balls: Balls, positions: Array, valid: Array) -> Arra
 
 
 def probcover(
-    *, delta: float | None = None, purity: float = 0.95, steps: int = 6, shuffle_ties: bool = False
+    *, delta: float | None = None, purity: float = 0.95, steps: int = 6, shuffle_ties: bool = True
 ) -> Strategy:
     """ProbCover (Yehuda et al., NeurIPS 2022, algorithm 1): greedy maximum coverage by δ-balls.
 
     Balls are of L2 distance strictly below δ on the normalised frozen features. Picks are random once
-    everything is covered. Of balls that would cover equally many, the first in the pool is taken: with
-    a small δ these are most of them, and in a pool sorted by class a bias.
+    everything is covered, and among balls that would cover equally many. The authors' code takes the
+    first of these in the pool, which in a pool stored class by class, as folders are, queries class by
+    class: on such a pool of 37 classes accuracy stalls at 70 % instead of reaching 85 %.
 
     Args:
       delta: the radius; None takes the largest of a bisection for which the share `purity` of balls
         holds one pseudo-label (k-means with as many clusters as classes).
       purity: see `delta`.
       steps: of the bisection.
-      shuffle_ties: of balls that would cover equally many, take a random one instead.
+      shuffle_ties: of balls that would cover equally many, take a random one; else the first.
 
     Raises:
       JalError: unless delta is above 0, purity in (0, 1] and steps at least 1.
