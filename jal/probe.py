@@ -60,7 +60,9 @@ def empty(dimension: int, num_classes: int, rate: float, kind: str = "linear") -
     )
 
 
-def _initial_weights(key: Key, dimension: int, num_classes: int, kind: str) -> dict[str, Any]:
+def initial_weights(
+    key: Key, dimension: int, num_classes: int, kind: str = "linear"
+) -> dict[str, Any]:
     """Uniform in ±1/sqrt(D), kernel f32[C, D] and bias f32[C], as PyTorch's linear layer starts."""
     kernel_key, bias_key = jax.random.split(key)
     bound = dimension**-0.5
@@ -215,7 +217,7 @@ def fit(
     def unfinished(state: _Training) -> Array:
         return (state.epoch < spec.max_epochs) & (state.wait < spec.patience)
 
-    weights = _initial_weights(weight_key, dimension, num_classes, spec.kind)
+    weights = initial_weights(weight_key, dimension, num_classes, spec.kind)
     model = _Model(weights, jnp.zeros(dimension), jnp.ones(dimension))
     state = _Training(
         epoch=jnp.int32(0),

@@ -37,7 +37,7 @@ class EagerProbe:
         self.spec = spec
         self.lr, self.decay = float(hyper.learning_rate), float(hyper.weight_decay)
         weight_key, self.loop_key = jax.random.split(key)
-        start = probe._initial_weights(weight_key, DIMENSION, CLASSES)
+        start = probe.initial_weights(weight_key, DIMENSION, CLASSES)
         self.weights = {name: np.asarray(value, np.float64) for name, value in start.items()}
         self.moments = {name: [np.zeros_like(w), np.zeros_like(w)] for name, w in start.items()}
         self.steps = 0
@@ -144,7 +144,7 @@ def test_one_hand_computed_step() -> None:
     spec = ProbeSpec(dropout=0.0, max_epochs=1)
     hyper = Hyper(jnp.float32(0.1), jnp.float32(0.5))
     key = jax.random.key(0)
-    start = probe._initial_weights(jax.random.split(key)[0], 1, 2)
+    start = probe.initial_weights(jax.random.split(key)[0], 1, 2)
     kernel, bias = (np.asarray(start[name], np.float64) for name in ("kernel", "bias"))
     inputs = np.array([1.0, -1.0]) / np.sqrt(1 + 1e-5)
     share = 1 / (1 + np.exp(-((kernel[0, 0] - kernel[1, 0]) * inputs + bias[0] - bias[1])))
@@ -213,9 +213,9 @@ def test_padding_changes_nothing() -> None:
         np.testing.assert_allclose(one, other, atol=2e-5)
 
 
-def test_initial_weights_are_uniform_in_their_bounds() -> None:
+def testinitial_weights_are_uniform_in_their_bounds() -> None:
     dimension, classes = 64, 500
-    start = probe._initial_weights(jax.random.key(6), dimension, classes)
+    start = probe.initial_weights(jax.random.key(6), dimension, classes)
     for name, shape in (("kernel", (classes, dimension)), ("bias", (classes,))):
         values = np.asarray(start[name])
         assert values.shape == shape

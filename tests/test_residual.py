@@ -71,14 +71,14 @@ def test_prediction_embedding_and_projection_are_the_explicit_ones(
 def test_training_moves_every_parameter(fitted: tuple[View, Probe]) -> None:
     _, head = fitted
     weight_key, _ = jax.random.split(jax.random.key(1))
-    before = probe._initial_weights(weight_key, 12, 5, "residual")["adapter"]
+    before = probe.initial_weights(weight_key, 12, 5, "residual")["adapter"]
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(head.adapter), strict=True):
         assert (np.abs(np.asarray(old) - np.asarray(new)) > 1e-5).all()
 
 
 def test_gradients_flow_through_the_batch_norm() -> None:
     view = make_view(3, rows=30, dimension=8, labelled=20, seen=(0, 1, 4))
-    weights = probe._initial_weights(jax.random.key(0), 8, 5, "residual")
+    weights = probe.initial_weights(jax.random.key(0), 8, 5, "residual")
     valid = jnp.arange(30) < 20
     labels = jnp.maximum(view.labels, 0)
 
