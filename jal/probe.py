@@ -77,7 +77,7 @@ def initial_weights(
     }
 
 
-def _normalise_batch(rows: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+def normalise_batch(rows: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
     """Batch norm of f32[R, D] over the rows of weight 1: normalised, mean, unbiased variance, count.
 
     A batch of one row has no variance: it is reported as NaN for the caller to skip.
@@ -100,7 +100,7 @@ def _batch_loss(
     """
     if "adapter" in weights:
         rows = adapt(weights["adapter"], rows)
-    inputs, mean, variance, count = _normalise_batch(rows, valid.astype(jnp.float32))
+    inputs, mean, variance, count = normalise_batch(rows, valid.astype(jnp.float32))
     scores = jnp.dot(weights["kernel"], inputs.T, precision=PRECISION) + weights["bias"][:, None]
     losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels, axis=0)
     return (losses * importance).sum() / _positive(importance.sum()), (mean, variance, count)
