@@ -169,15 +169,15 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from rich.console import Console
 
     from jal.dist import is_first
-    from jal.plan import make_groups
-    from jal.pool import load
+    from jal.plan import check_names, make_groups
     from jal.progress import SweepProgress
     from jal.report import summary_table
     from jal.results import CURVES
-    from jal.sweep import run_sweep
+    from jal.sweep import load_data, run_sweep
 
     console = Console(quiet=not is_first())
-    loaded = load(config.pool.path, name=config.pool.name, backbone=config.pool.backbone)
+    check_names(config)
+    loaded, images = load_data(config)
     groups = make_groups(config, loaded)
     pool, batches = loaded.pool, groups[0].spec.batches
     console.print(
@@ -197,6 +197,7 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
             workdir=arguments.workdir,
             overwrite=arguments.overwrite,
             progress=progress,
+            images=images,
         )
     _print_table(console, summary_table(result.metrics))
     console.print(f"curves:  {Path(arguments.workdir) / CURVES}", highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict, FieldReference
 
 from jal.errors import JalError
+from jal.lora_spec import PealSpec
 
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the configs inside the package; a source checkout beside it.
@@ -29,12 +30,51 @@ class Field(NamedTuple):
     several: bool = False
 
 
+_LORA_HELP = {
+    "rank": "inner width of the adapters",
+    "alpha": "their scale is alpha / rank",
+    "targets": "adapted maps: any of q, k, v, o, fc1, fc2",
+    "blocks": "adapt only so many of the last blocks; 0: all",
+    "dropout": "on the adapters' input, in training",
+    "lr": "AdamW's peak learning rate",
+    "weight_decay": "decoupled weight decay",
+    "warm_up": "share of the steps before the cosine decay",
+    "epochs": "passes over the labelled set, at most",
+    "batch_size": "images a step",
+    "patience": "epochs without improvement before stopping; 0: never",
+    "min_delta": "the least drop of the training loss that counts",
+    "flip": "mirror training images at random",
+    "crop": "least share of the area kept by random crops; 1: none",
+    "head": "start of the head: random, or the linear probe",
+    "head_dropout": "on the head's input, also for MC dropout",
+    "batch_norm": "normalise the head's input by batch statistics",
+    "warm_start": "go on from the round before",
+    "prefix": "keep the frozen blocks' tokens: auto, none or a dtype",
+    "images_at_once": "images whose activations are held together; 0: auto",
+}
+
 # The protocol of Gupte et al. (TMLR 2024) on the bundled digits.
 SWEEP_FIELDS: dict[str, Field] = {
     "pool.path": Field("digits", "digits, an embedding store, or an .npz with train_x, train_y, …"),
     "pool.name": Field("", "dataset name in tables; by default the file's"),
     "pool.backbone": Field("", "what made the features, for tables"),
-    "learner": Field("frozen", "what is trained each round: a probe on frozen features"),
+    "data.path": Field("", "folder, .csv or .npz of images, in place of pool.path"),
+    "data.name": Field("", "a name of the catalogue, or what to call your images"),
+    "data.kind": Field("", "folder, csv, npz, tfds or hub; by default from path or catalogue"),
+    "data.address": Field("", "of a TFDS or hub data set"),
+    "data.splits.train": Field("train", "the data set's split that is the pool"),
+    "data.splits.test": Field("test", "the one to measure on"),
+    "data.image": Field("image", "feature or column of a TFDS or hub data set"),
+    "data.label": Field("label", "likewise"),
+    "data.revision": Field("", "of a hub data set"),
+    "data.data_dir": Field("", "where TFDS data and data sets downloaded by hand are"),
+    "data.test_fraction": Field(0.0, "held out where there is no test split"),
+    "data.cache": Field("", "folder for decoded images, features and prefix tokens; else memory"),
+    "model.name": Field("facebook/dinov2-small", "backbone of the images: hub id or folder"),
+    "model.revision": Field("", "of a hub model"),
+    "model.image_size": Field(0, "pixels; 0: the preprocessor's"),
+    "model.dtype": Field("float32", "of the computation; or bfloat16"),
+    "learner": Field("frozen", "frozen: a probe on features; lora: adapters too", several=True),
     "strategies": Field("random,margins,dropquery", "query strategies", several=True),
     "inits": Field("default", "how round 1 is chosen; default: each strategy's own", several=True),
     "seeds": Field((1, 10, 100, 1000, 10000), "a list, or a count n for 1 … n", several=True),
@@ -55,6 +95,14 @@ SWEEP_FIELDS: dict[str, Field] = {
     "propagation.alpha": Field(0.9, "weight of the given labels against the neighbours'"),
     "propagation.gamma": Field(1.0, "exponent of the affinity (1 + cosine)/2"),
     "propagation.iterations": Field(100, "propagation steps, at most"),
+    **{
+        f"lora.{name}": Field(
+            ",".join(PealSpec.targets) if name == "targets" else getattr(PealSpec, name),
+            text,
+            several=name in ("targets", "lr", "weight_decay"),
+        )
+        for name, text in _LORA_HELP.items()
+    },
     "execution.mode": Field("auto", "map, vmap, scan (all rounds in one program) or auto"),
     "execution.chunk": Field(0, "runs vmapped at once; 0: all"),
     "execution.devices": Field(0, "devices to use; 0: all (on CPU one a core)"),
@@ -64,6 +112,7 @@ SWEEP_FIELDS: dict[str, Field] = {
     "execution.checkpoint_seconds": Field(30.0, "at most this long between checkpoints"),
     "execution.checkpoints_kept": Field(2, "how many checkpoints of a group are kept"),
     "execution.group": Field(-1, "run only this group of the grid, into workdir/group-N; -1: all"),
+    "execution.export_adapters": Field(False, "write every round's adapters in PEFT's format"),
     "execution.distributed": Field(False, "join the other processes of a multi-host run"),
 }
 

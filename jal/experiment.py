@@ -40,6 +40,11 @@ def round_keys(key: Key, index: Array | int) -> RoundKeys:
     return RoundKeys(*jax.random.split(jax.random.fold_in(key, index)))
 
 
+def learner_key(key: Key) -> Key:
+    """The key that a learner starts with, of the run with this key."""
+    return jax.random.split(jax.random.fold_in(key, 0), 3)[1]
+
+
 def prepare(strategy: Strategy, pool: Pool, batches: tuple[int, ...]) -> Any:
     """A strategy's (or init's) per-pool work; its key is fixed and the labels are hidden from it."""
     blind = replace(pool, labels=jnp.full_like(pool.labels, -1))
@@ -84,7 +89,7 @@ def begin(
     init: Strategy, spec: ProbeSpec, batches: tuple[int, ...], key: Key, pool: Pool, cache: Any
 ) -> ALState:
     """The state with the first batch labelled; nothing is fitted and the strategy has not started."""
-    init_key, learner_key, _ = jax.random.split(jax.random.fold_in(key, 0), 3)
+    init_key, _, _ = jax.random.split(jax.random.fold_in(key, 0), 3)
     state = ALState(
         key=key,
         order=jnp.zeros(sum(batches), jnp.int32),
@@ -92,7 +97,7 @@ def begin(
         labelled=jnp.zeros(pool.size, bool),
         unknown_ratio=jnp.float32(jnp.nan),
         probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout, spec.kind),
-        learner=frozen(spec).start(learner_key, pool),
+        learner=frozen(spec).start(learner_key(key), pool),
         strategy=(),
     )
     view = _view(state, pool, pool.features)
@@ -126,16 +131,22 @@ def fit_and_measure(
     fitted = frozen(spec, graph).fit(
         round_keys(state.key, index).fit, state.learner, labelled, pool, hyper
     )
-    scores = metrics.evaluate(probe.logits(fitted.probe, fitted.test_features), pool.test_labels)
-    seen = jnp.zeros(pool.num_classes, bool).at[labelled.labels].max(labelled.valid)
-    measured = Metrics(
+    logits = probe.logits(fitted.probe, fitted.test_features)
+    measured = measure(state, pool, logits, fitted.epochs)
+    return replace(state, probe=fitted.probe, learner=fitted.state), measured
+
+
+def measure(state: ALState, pool: Pool, logits: Array, epochs: Array) -> Metrics:
+    """The metrics of a round from its logits f32[T, C] on the test split."""
+    bought = jnp.arange(state.order.shape[0]) < state.count
+    seen = jnp.zeros(pool.num_classes, bool).at[pool.labels[state.order]].max(bought)
+    return Metrics(
         labelled=state.count,
         unknown_ratio=state.unknown_ratio,
         classes_seen=seen.sum(),
-        epochs=fitted.epochs,
-        **scores,
+        epochs=epochs,
+        **metrics.evaluate(logits, pool.test_labels),
     )
-    return replace(state, probe=fitted.probe, learner=fitted.state), measured
 
 
 def query(

@@ -195,7 +195,13 @@ def make_lora_learner(
             state = replace(
                 state,
                 head=_probe_head(
-                    probe_key, state.head, frozen_features, labels, valid, num_classes
+                    probe_key,
+                    state.head,
+                    frozen_features,
+                    labels,
+                    valid,
+                    num_classes,
+                    spec.batch_norm,
                 ),
             )
         scale = optax.scale_by_adam()
@@ -280,12 +286,20 @@ def make_lora_learner(
 
 
 def _probe_head(
-    key: Key, head: Probe, frozen_features: Array, labels: Array, valid: Array, num_classes: int
+    key: Key,
+    head: Probe,
+    frozen_features: Array,
+    labels: Array,
+    valid: Array,
+    num_classes: int,
+    batch_norm: bool,
 ) -> Probe:
-    """The frozen learner's probe as a plain linear head: its batch norm folded into the kernel."""
-    recipe = ProbeSpec()
+    """The frozen learner's probe; without batch norm its statistics are folded into the kernel."""
+    recipe = ProbeSpec(dropout=head.dropout)
     hyper = Hyper(jnp.float32(recipe.lr), jnp.float32(recipe.weight_decay))
     fitted, _ = probe.fit(key, frozen_features, labels, valid, hyper, recipe, num_classes)
+    if batch_norm:
+        return fitted
     kernel, bias = probe.fold(fitted)
     return replace(head, kernel=kernel, bias=bias)
 

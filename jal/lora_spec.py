@@ -49,14 +49,14 @@ class PealSpec:
     lr: float = 2e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.1
-    epochs: int = 30
+    epochs: int = 15
     batch_size: int = 32
     patience: int = 0
     min_delta: float = 1e-3
     flip: bool = True
     crop: float = 1.0
-    head: str = "random"
-    head_dropout: float = 0.0
+    head: str = "probe"
+    head_dropout: float = 0.5
     batch_norm: bool = False
     warm_start: bool = False
     prefix: str = "auto"
@@ -127,7 +127,7 @@ def from_mapping(values: dict[str, Any]) -> PealSpec:
     for name in values:
         if name not in fields:
             raise JalError(f"unknown key lora.{name}; choose from {', '.join(fields)}.")
-    clean = {
+    clean: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     if isinstance(clean.get("targets"), str):

@@ -134,7 +134,12 @@ class Layout:
 
 
 def make_layout(
-    runs: int, mode: str = "auto", chunk: int = 0, devices: int = 0, *, shard_pool: bool = False
+    runs: int,
+    mode: str = "auto",
+    chunk: int = 0,
+    devices: int = 0,
+    *,
+    shard_pool: bool = False,
 ) -> Layout:
     """Lays `runs` runs out over the devices (of all processes).
 
@@ -184,6 +189,21 @@ def _blank(shape: tuple[int, ...], dtype: Any) -> Array:
     if jnp.issubdtype(dtype, jax.dtypes.prng_key):
         return jnp.broadcast_to(jax.random.key(0), shape)
     return jnp.zeros(shape, dtype)
+
+
+class Program:
+    """A compiled function over a leading axis of runs, as `over_runs` makes it."""
+
+    def __init__(self, jitted: Any, active: Array) -> None:
+        self._jitted, self._active = jitted, active
+
+    def __call__(self, batched: Any, shared: Any, index: int | Array) -> Any:
+        """The outputs for these inputs; the index is traced."""
+        return self._jitted(self._active, batched, shared, np.int32(index))
+
+    def lower(self, batched: Any, shared: Any) -> jax.stages.Lowered:
+        """The program for inputs of these shapes, to be compiled and looked at."""
+        return self._jitted.lower(self._active, batched, shared, np.int32(0))
 
 
 def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Callable[..., Any]:
@@ -242,8 +262,7 @@ def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Calla
     )
     with jax.ensure_compile_time_eval():  # the program may first be asked for its shapes only
         active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
-    program = jax.jit(sharded)
-    return lambda batched, shared, index: program(active, batched, shared, np.int32(index))
+    return Program(jax.jit(sharded), active)
 
 
 def _over_shared_out_pool(on_device: Callable[..., Any], layout: Layout) -> Callable[..., Any]:

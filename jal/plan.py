@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -15,11 +14,12 @@ from ml_collections import ConfigDict
 from jal import selection
 from jal.config import as_tuple
 from jal.errors import JalError
+from jal.lora_spec import PealSpec, from_mapping
 from jal.mapping import MODES
 from jal.pool import LoadedPool, require_labels
 from jal.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec, make_batches, parse_choices
 
-LEARNERS = ("frozen",)
+LEARNERS = ("frozen", "lora")
 _MAX_SEED = 2**32 - 1
 
 
@@ -31,6 +31,7 @@ class Group:
       spec: what they share.
       seeds, lrs, weight_decays: what differs, one entry a run.
       first: i32[runs, k], each run's own first indices (the `given` init), or None.
+      lora: the LoRA learner's recipe; None for the frozen learner.
     """
 
     spec: ExperimentSpec
@@ -38,6 +39,7 @@ class Group:
     lrs: tuple[float, ...]
     weight_decays: tuple[float, ...]
     first: np.ndarray | None = None
+    lora: PealSpec | None = None
 
     @property
     def size(self) -> int:
@@ -51,7 +53,7 @@ class Group:
                 "run": offset + position,
                 "dataset": loaded.facts.name,
                 "backbone": loaded.facts.backbone,
-                "learner": "frozen",
+                "learner": "lora" if self.lora else "frozen",
                 "strategy": str(self.spec.strategy),
                 "init": str(self.spec.init),
                 "seed": seed,
@@ -88,7 +90,7 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
 def _floats(name: str, value: Any) -> tuple[float, ...]:
     values = as_tuple(value)
     if not values or not all(isinstance(v, int | float) for v in values):
-        raise JalError(f"probe.{name} is {value!r}; it takes numbers, as in 0.001,0.01.")
+        raise JalError(f"{name} is {value!r}; it takes numbers, as in 0.001,0.01.")
     return tuple(float(v) for v in values)
 
 
@@ -154,8 +156,7 @@ def check_names(config: ConfigDict) -> None:
     Raises:
       JalError: naming the valid choices.
     """
-    if config.learner not in LEARNERS:
-        raise JalError(f"unknown learner {config.learner!r}; choose from {', '.join(LEARNERS)}.")
+    _arms(config)
     modes = (*MODES, "scan")
     if config.execution.mode not in modes:
         raise JalError(
@@ -170,22 +171,56 @@ def check_names(config: ConfigDict) -> None:
         for init in _inits(config, strategy):
             selection.make_init(init)
     parse_seeds(config.seeds)
-    _probe_specs(config)
+    if "lora" in learners(config) and config.execution.mode == "scan":
+        raise JalError("execution.mode 'scan' needs the frozen learner; lora takes map or vmap.")
+    if "lora" in learners(config) and config.execution.shard_pool:
+        raise JalError("execution.shard_pool needs the frozen learner: lora streams its images.")
     make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)
 
 
-def _probe_specs(config: ConfigDict) -> tuple[ProbeSpec, ...]:
-    static = ("kind", "max_epochs", "batch_size", "patience", "min_delta")
-    fixed = {name: config.probe[name] for name in static}
-    propagation = PropagationSpec(**config.propagation.to_dict())
-    fixed["propagation"] = propagation if config.ssl else None
-    for lr, weight_decay in product(
-        _floats("lr", config.probe.lr), _floats("weight_decay", config.probe.weight_decay)
-    ):
-        ProbeSpec(lr=lr, weight_decay=weight_decay)
-    return tuple(
-        ProbeSpec(dropout=rate, **fixed) for rate in _floats("dropout", config.probe.dropout)
+def learners(config: ConfigDict) -> tuple[str, ...]:
+    """The learners a config asks for.
+
+    Raises:
+      JalError: on an unknown one, or none.
+    """
+    names = tuple(
+        part.strip() for value in as_tuple(config.learner) for part in str(value).split(",")
     )
+    for name in names:
+        if name not in LEARNERS:
+            raise JalError(f"unknown learner {name!r}; choose from {', '.join(LEARNERS)}.")
+    return tuple(dict.fromkeys(names))
+
+
+_Rates = list[tuple[float, float]]  # (learning rate, weight decay) of each arm
+
+
+def _rates(part: str, config: ConfigDict) -> _Rates:
+    lrs = _floats(f"{part}.lr", config[part].lr)
+    return list(product(lrs, _floats(f"{part}.weight_decay", config[part].weight_decay)))
+
+
+def _arms(config: ConfigDict) -> list[tuple[_Rates, ProbeSpec, PealSpec | None]]:
+    """What each learner's groups share: the mapped rates, the head's recipe, the LoRA recipe."""
+    arms: list[tuple[_Rates, ProbeSpec, PealSpec | None]] = []
+    for learner in learners(config):
+        rates = _rates("probe" if learner == "frozen" else "lora", config)
+        if learner == "lora":
+            values = config.lora.to_dict()
+            for lr, weight_decay in rates:
+                lora = from_mapping({**values, "lr": lr, "weight_decay": weight_decay})
+            arms.append((rates, ProbeSpec(dropout=lora.head_dropout), lora))
+            continue
+        static = ("kind", "max_epochs", "batch_size", "patience", "min_delta")
+        fixed = {name: config.probe[name] for name in static}
+        propagation = PropagationSpec(**config.propagation.to_dict())
+        fixed["propagation"] = propagation if config.ssl else None
+        for lr, weight_decay in rates:
+            ProbeSpec(lr=lr, weight_decay=weight_decay)
+        for rate in _floats("probe.dropout", config.probe.dropout):
+            arms.append((rates, ProbeSpec(dropout=rate, **fixed), None))
+    return arms
 
 
 def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tuple[Group, ...]:
@@ -206,25 +241,23 @@ def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tu
         config.schedule, config.rounds, config.start, config.step, pool.num_classes, pool.size
     )
     seeds = parse_seeds(config.seeds)
-    arms: Sequence[tuple[float, float]] = list(
-        product(_floats("lr", config.probe.lr), _floats("weight_decay", config.probe.weight_decay))
-    )
     groups = []
     for strategy in _choices(config.strategies):
-        for init, probe in product(_inits(config, strategy), _probe_specs(config)):
+        for init, (rates, probe, lora) in product(_inits(config, strategy), _arms(config)):
             indices = None
             if init.name == "given":
                 indices = first
                 if indices is None:
                     indices = load_first_indices(dict(init.options).get("path", ""))
-                indices = _first_indices(indices, batches[0], pool.size, len(seeds), len(arms))
+                indices = _first_indices(indices, batches[0], pool.size, len(seeds), len(rates))
             groups.append(
                 Group(
                     spec=ExperimentSpec(strategy, init, batches, probe),
-                    seeds=seeds * len(arms),
-                    lrs=tuple(lr for lr, _ in arms for _ in seeds),
-                    weight_decays=tuple(decay for _, decay in arms for _ in seeds),
+                    seeds=seeds * len(rates),
+                    lrs=tuple(lr for lr, _ in rates for _ in seeds),
+                    weight_decays=tuple(decay for _, decay in rates for _ in seeds),
                     first=indices,
+                    lora=lora,
                 )
             )
     return tuple(groups)

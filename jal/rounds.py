@@ -51,7 +51,8 @@ class Drive(NamedTuple):
     query: Callable[[ALState, Any, int], ALState]
 
 
-def _hyper(group: Group) -> Hyper:
+def hyper_of(group: Group) -> Hyper:
+    """The hyper-parameters of each run, f32[runs] each."""
     return Hyper(
         np.asarray(group.lrs, np.float32),  # type: ignore[arg-type]
         np.asarray(group.weight_decays, np.float32),  # type: ignore[arg-type]
@@ -79,7 +80,7 @@ def prepare_caches(group: Group, pool: Pool, layout: Layout) -> experiment.Cache
 def drive_frozen(group: Group, pool: Pool, layout: Layout) -> Drive:
     """Rounds of the frozen learner: two compiled calls each, no host round trip between them."""
     spec, caches = group.spec, prepare_caches(group, pool, layout)
-    hyper = layout.spread(_hyper(group))
+    hyper = layout.spread(hyper_of(group))
     runs = layout.spread((np.asarray(group.seeds, np.uint32), group.first))
 
     def begin() -> ALState:
@@ -149,7 +150,7 @@ def run_whole(group: Group, pool: Pool, layout: Layout) -> Iterator[Round]:
     caches = prepare_caches(group, pool, layout)
     runs = layout.spread((np.asarray(group.seeds, np.uint32), group.first))
     program = programs.whole(group.spec, layout)
-    state, measured = program((runs, layout.spread(_hyper(group))), (pool, caches), 0)
+    state, measured = program((runs, layout.spread(hyper_of(group))), (pool, caches), 0)
     values = _values(layout.collect(measured))
     seconds = (time.perf_counter() - clock) / group.spec.rounds
     for position in range(group.spec.rounds):

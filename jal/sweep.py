@@ -17,11 +17,12 @@ from jal import results
 from jal.checkpoint import Checkpoints, Snapshot
 from jal.config import sweep_config
 from jal.errors import JalError
+from jal.lora_data import LoraData, load_images, names_images
 from jal.mapping import Layout, make_layout
-from jal.plan import Group, check_names, make_groups
+from jal.plan import Group, check_names, learners, make_groups
 from jal.pool import LoadedPool, load
 from jal.record import Record
-from jal.rounds import Round, drive_frozen, run_rounds, run_whole
+from jal.rounds import Drive, Round, drive_frozen, run_rounds, run_whole
 from jal.types import Pool
 
 
@@ -111,6 +112,35 @@ def _run_group(
         raise
 
 
+def _drive_lora(
+    group: Group,
+    pool: Pool,
+    layout: Layout,
+    images: LoraData,
+    folder: results.Workdir | None,
+    number: int | None,
+    progress: Progress,
+) -> Drive:
+    """The rounds of a LoRA group; says what memory they take, and exports adapters if asked."""
+    from jal.lora_memory import describe, predict
+    from jal.lora_rounds import drive_lora
+    from jal.peft import exporter
+
+    export = None
+    if number is not None and folder is not None:
+        export = exporter(folder.path / "adapters" / f"group-{number}", group, images.backbone)
+    progress.note(describe(predict(group, pool, layout, images), layout))
+    return drive_lora(group, pool, layout, images, export)
+
+
+def load_data(config: ConfigDict) -> tuple[LoadedPool, LoraData | None]:
+    """The pool of a config, and its images where it names some."""
+    if names_images(config):
+        return load_images(config)
+    name, backbone = config.pool.name, config.pool.backbone
+    return load(config.pool.path, name=name, backbone=backbone), None
+
+
 def run_sweep(
     config: ConfigDict,
     loaded: LoadedPool | None = None,
@@ -119,6 +149,7 @@ def run_sweep(
     overwrite: bool = False,
     progress: Progress | None = None,
     first: Any = None,
+    images: LoraData | None = None,
 ) -> SweepResult:
     """Runs a sweep, or what is left of the unfinished one in the workdir.
 
@@ -130,6 +161,8 @@ def run_sweep(
       overwrite: start anew whatever the workdir holds.
       progress: told of each round.
       first: the `given` init's indices, [k] or [seeds, k].
+      images: the pool's images and backbone, for the LoRA learner; by default those that
+        `config.data` and `config.model` name.
 
     Raises:
       JalError: on bad input, before anything is compiled or written; on a workdir that holds
@@ -137,7 +170,9 @@ def run_sweep(
     """
     check_names(config)
     if loaded is None:
-        loaded = load(config.pool.path, name=config.pool.name, backbone=config.pool.backbone)
+        loaded, images = load_data(config)
+    if images is None and "lora" in learners(config):
+        raise JalError("the lora learner reads images; name them with data.path or data.name.")
     groups = make_groups(config, loaded, first)
     execution = config.execution
     asked = _asked_groups(groups, execution.group)
@@ -168,14 +203,22 @@ def run_sweep(
             group, layout = groups[position], layouts[position]
 
             def rounds(
-                snapshot: Snapshot | None, group: Group = group, layout: Layout = layout
+                snapshot: Snapshot | None,
+                group: Group = group,
+                layout: Layout = layout,
+                position: int = position,
             ) -> Iterator[Round]:
                 if layout.mesh not in shared:
                     shared[layout.mesh] = layout.share_pool(loaded.pool)
                 pool = shared[layout.mesh]
                 if whole:
                     return run_whole(group, pool, layout)
-                drive = drive_frozen(group, pool, layout)
+                if group.lora is None:
+                    drive = drive_frozen(group, pool, layout)
+                else:
+                    assert images is not None
+                    number = position if execution.export_adapters else None
+                    drive = _drive_lora(group, pool, layout, images, folder, number, progress)
                 return run_rounds(drive, layout, group.spec.rounds, snapshot)
 
             checkpoints = snapshot = None
