@@ -157,7 +157,9 @@ def test_frozen_weights_exist_once_however_many_seeds():
         assert memory.output_size_in_bytes < frozen * seeds
         return memory.argument_size_in_bytes
 
-    own = sum(leaf.nbytes for leaf in jax.tree.leaves((learner().start(jax.random.key(0)), batch())))
+    own = sum(
+        leaf.nbytes for leaf in jax.tree.leaves((learner().start(jax.random.key(0)), batch()))
+    )
     one, four = arguments(1), arguments(4)
     assert one > frozen
     assert four - one < 3 * own + 1024 < 3 * frozen + 3 * own
@@ -180,8 +182,7 @@ def test_a_seed_alone_and_beside_others(mode: str):
 
     together, alone = run(seeds), run(seeds[1:2])
     pairs = [
-        (a[1], b[0])
-        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True)
+        (a[1], b[0]) for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True)
     ]
     if mode == "map":
         assert all(np.array_equal(a, b) for a, b in pairs)

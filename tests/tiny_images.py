@@ -18,7 +18,9 @@ def tiny_backbone(seed: int = 0, **changes: object) -> Backbone:
     spec = SPEC.replace(**changes)
     params = jax.tree.map(np.asarray, vit.init(jax.random.key(seed), spec))
     # Larger than at initialisation, so that attention is not uniform.
-    params["blocks"] = jax.tree.map(lambda leaf: leaf * 5 if leaf.ndim > 2 else leaf, params["blocks"])
+    params["blocks"] = jax.tree.map(
+        lambda leaf: leaf * 5 if leaf.ndim > 2 else leaf, params["blocks"]
+    )
     steps = Preprocessing((16, 16), 3, None, mean=(0.5,) * 3, std=(0.5,) * 3)
     return Backbone(spec, params, steps, "tiny", f"tiny-{seed}")
 

@@ -15,6 +15,7 @@ from jal.selection.badge import badge
 from jal.selection.bald import bald, powerbald
 from jal.selection.coreset import coreset
 from jal.selection.dropquery import dropquery
+from jal.selection.featdist import featdist
 from jal.selection.probcover import probcover
 from jal.selection.simple import centroid, given, random
 from jal.selection.typiclust import typiclust
@@ -36,6 +37,7 @@ STRATEGIES: dict[str, Factory] = {
     "alfamix": alfamix,
     "typiclust": typiclust,
     "probcover": probcover,
+    "featdist": featdist,
     "dropquery": dropquery,
 }
 

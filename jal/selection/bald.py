@@ -17,17 +17,20 @@ def _check_draws(name: str, draws: int) -> None:
         raise JalError(f"{name}: draws is {draws}; at least one is needed.")
 
 
-def bald(*, draws: int = 20, oversample: int = 1, typical: bool = False) -> Strategy:
+def bald(
+    *, draws: int = 20, oversample: int = 1, typical: bool = False, balanced: bool = False
+) -> Strategy:
     """Highest mutual information first (Houlsby et al., 2011; Gal, Islam & Ghahramani, ICML 2017).
 
     Args:
       draws: M, the number of dropout draws.
-      oversample, typical: as in `jal.selection.uncertainty`.
+      oversample, typical, balanced: as in `jal.selection.uncertainty`.
 
     Raises:
       JalError: on fewer than one draw.
     """
     _check_draws("bald", draws)
+    batches.check_balanced(balanced, oversample, typical)
 
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
@@ -35,7 +38,13 @@ def bald(*, draws: int = 20, oversample: int = 1, typical: bool = False) -> Stra
         draw_key, batch_key = jax.random.split(key)
         information = scores.mutual_information(draw_key, view, draws)
         picks = batches.by_score(
-            batch_key, information, view, k, oversample=oversample, typical=typical
+            batch_key,
+            information,
+            view,
+            k,
+            oversample=oversample,
+            typical=typical,
+            balanced=balanced,
         )
         return picks, state
 

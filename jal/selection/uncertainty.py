@@ -9,37 +9,49 @@ from jal.selection import batches, scores
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 
-def _by_predictive(score: scores.Score, dropout: bool, oversample: int, typical: bool) -> Strategy:
+def _by_predictive(
+    score: scores.Score, dropout: bool, oversample: int, typical: bool, balanced: bool
+) -> Strategy:
     if oversample < 1:
         raise JalError(f"oversample is {oversample}; it must be at least 1.")
+    batches.check_balanced(balanced, oversample, typical)
 
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
         score_key, batch_key = jax.random.split(key)
         values = scores.predictive(score_key, view, score, dropout=dropout)
-        picks = batches.by_score(batch_key, values, view, k, oversample=oversample, typical=typical)
+        picks = batches.by_score(
+            batch_key, values, view, k, oversample=oversample, typical=typical, balanced=balanced
+        )
         return picks, state
 
     return Strategy(select)
 
 
-def uncertainty(*, dropout: bool = False, oversample: int = 1, typical: bool = False) -> Strategy:
+def uncertainty(
+    *, dropout: bool = False, oversample: int = 1, typical: bool = False, balanced: bool = False
+) -> Strategy:
     """Lowest top-1 probability first (Lewis & Gale, SIGIR 1994).
 
     Args:
       dropout: score one Monte Carlo dropout draw instead of the plain prediction.
       oversample: cluster the best oversample·k and take the representatives (1: take the best k).
       typical: take the middle of the ranking instead of its top.
+      balanced: keep the best 10 %, then take them evenly from the predicted classes (PEAL).
     """
-    return _by_predictive(scores.least_confidence, dropout, oversample, typical)
+    return _by_predictive(scores.least_confidence, dropout, oversample, typical, balanced)
 
 
-def entropy(*, dropout: bool = False, oversample: int = 1, typical: bool = False) -> Strategy:
+def entropy(
+    *, dropout: bool = False, oversample: int = 1, typical: bool = False, balanced: bool = False
+) -> Strategy:
     """Highest predictive entropy first (Wang & Shang, IJCNN 2014); options as in `uncertainty`."""
-    return _by_predictive(scores.entropy, dropout, oversample, typical)
+    return _by_predictive(scores.entropy, dropout, oversample, typical, balanced)
 
 
-def margins(*, dropout: bool = False, oversample: int = 1, typical: bool = False) -> Strategy:
+def margins(
+    *, dropout: bool = False, oversample: int = 1, typical: bool = False, balanced: bool = False
+) -> Strategy:
     """Smallest top-1 minus top-2 probability first (Scheffer et al., IDA 2001); options likewise."""
-    return _by_predictive(scores.negative_margin, dropout, oversample, typical)
+    return _by_predictive(scores.negative_margin, dropout, oversample, typical, balanced)

@@ -1,0 +1,45 @@
+"""Featdist: the samples farthest from what is labelled of the class they are predicted to be."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jal import probe
+from jal.chunks import map_rows
+from jal.selection import batches
+from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+
+
+def feature_distances(view: View) -> Array:
+    """f32[N]: Euclidean distance to the mean labelled feature of the predicted class.
+
+    Infinite where no labelled sample has that class.
+    """
+    width, classes = view.features.shape[1], view.num_classes
+    # Unlabelled rows have label -1; they go to a spare row that is dropped.
+    home = jnp.where(view.labelled, view.labels, classes)
+    counts = jnp.zeros(classes + 1).at[home].add(1.0)[:classes]
+    sums = jnp.zeros((classes + 1, width)).at[home].add(view.features.astype(jnp.float32))
+    means = sums[:classes] / jnp.maximum(counts, 1)[:, None]
+
+    def chunk(index: Array, rows: Array) -> Array:
+        predicted = jnp.argmax(probe.logits(view.probe, rows), axis=1)
+        distance = jnp.linalg.norm(rows.astype(jnp.float32) - means[predicted], axis=1)
+        return jnp.where(counts[predicted] > 0, distance, jnp.inf)
+
+    return map_rows(chunk, view.features)
+
+
+def featdist(*, balanced: bool = False) -> Strategy:
+    """Largest distance to the predicted class's labelled mean first (PEAL, arXiv 2406.09296).
+
+    Args:
+      balanced: keep the best 10 %, then take them evenly from the predicted classes.
+    """
+
+    def select(
+        key: Key, view: View, cache: Cache, state: StrategyState, k: int
+    ) -> tuple[Array, StrategyState]:
+        return batches.by_score(key, feature_distances(view), view, k, balanced=balanced), state
+
+    return Strategy(select)
