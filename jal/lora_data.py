@@ -49,6 +49,7 @@ def load_images(config: ConfigDict) -> tuple[LoadedPool, LoraData]:
         revision=config.model.revision or None,
         image_size=config.model.image_size or None,
         dtype=config.model.dtype,
+        remat=True,  # no slower even on CPU, where activations then stay in the caches
     )
     folder = config.data.cache or None
     try:

@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jal.backbones.encoder import compute_params
+from jal.backbones.lora import adapter_count, trained_share
 from jal.lora_data import LoraData
 from jal.lora_rounds import EMBED_CHUNK, embed_program, learner_for, train_program
 from jal.mapping import AXIS, Layout
@@ -110,16 +111,20 @@ def predict(group: Group, pool: Pool, layout: Layout, data: LoraData) -> Memory:
     return Memory(max(training, embedding) + _size(_shapes(pool)), _size(weights), pixels + tokens)
 
 
-def describe(memory: Memory, layout: Layout) -> str:
-    """One sentence for the user."""
+def describe(group: Group, pool: Pool, layout: Layout, data: LoraData) -> str:
+    """One sentence for the user: the trained share of the parameters, and the predicted memory."""
+    assert group.lora is not None
+    memory, spec, lora = predict(group, pool, layout, data), data.backbone.spec, group.lora.adapters
 
     def shown(size: int) -> str:
-        return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
+        return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
     devices = layout.mesh.size
     each = f" on each of {devices} devices" if devices > 1 else ""
     return (
-        f"lora: at most {shown(memory.device)} of device memory{each}, {layout.chunk} run"
+        f"lora: {adapter_count(spec, lora):,} parameters in the adapters "
+        f"({100 * trained_share(spec, lora):.2g} % of the backbone's); "
+        f"at most {shown(memory.device)} of device memory{each}, {layout.chunk} run"
         f"{'s' * (layout.chunk > 1)} at once (of it {shown(memory.frozen)} frozen weights); "
         f"{shown(memory.host)} of images and tokens on the host"
     )

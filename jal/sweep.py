@@ -122,14 +122,14 @@ def _drive_lora(
     progress: Progress,
 ) -> Drive:
     """The rounds of a LoRA group; says what memory they take, and exports adapters if asked."""
-    from jal.lora_memory import describe, predict
+    from jal.lora_memory import describe
     from jal.lora_rounds import drive_lora
     from jal.peft import exporter
 
     export = None
     if number is not None and folder is not None:
         export = exporter(folder.path / "adapters" / f"group-{number}", group, images.backbone)
-    progress.note(describe(predict(group, pool, layout, images), layout))
+    progress.note(describe(group, pool, layout, images))
     return drive_lora(group, pool, layout, images, export)
 
 
