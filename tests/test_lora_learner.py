@@ -16,13 +16,14 @@ from jal.backbones.lora import merge
 from jal.lora_learner import LoraLearner, LoraState, learning_rate, make_lora_learner
 from jal.lora_spec import PealSpec
 from jal.mapping import make_layout, over_runs
+from jal.spec import ProbeSpec
 from jal.types import Hyper
 
 BACKBONE = tiny_backbone()
 IMAGES = coloured_images()
 BASE = compute_params(BACKBONE.spec, BACKBONE.params)
 HYPER = Hyper(jnp.float32(1e-2), jnp.float32(1e-2))
-QUICK = PealSpec(epochs=4, batch_size=8, images_at_once=4)
+QUICK = PealSpec(epochs=4, batch_size=8, images_at_once=4, head="random", head_dropout=0.0)
 
 
 def learner(spec: PealSpec = QUICK) -> LoraLearner:
@@ -50,8 +51,10 @@ def test_fresh_adapters_give_the_frozen_features_exactly():
     made = learner(PealSpec(targets=("q", "k", "v", "o", "fc1", "fc2")))
     state = made.start(jax.random.key(0))
     images = jnp.asarray(IMAGES.images[:8])
-    pixels = BACKBONE.preprocessing.normalise(images)
-    frozen = jax.jit(lambda p, x: vit.forward(BACKBONE.spec, p, x)[0])(BASE, pixels)
+    steps = BACKBONE.preprocessing
+    frozen = jax.jit(lambda p, x: vit.forward(BACKBONE.spec, p, steps.normalise(x))[0])(
+        BASE, images
+    )
     adapted = jax.jit(made.embed)(state, BASE, images)
     assert jnp.array_equal(adapted, frozen)
 
@@ -176,7 +179,7 @@ def test_a_seed_alone_and_beside_others(mode: str):
         return made.train(key, made.start(key), images, labels, valid, HYPER, base)[0]
 
     def run(seeds: np.ndarray) -> LoraState:
-        layout = make_layout(len(seeds), mode)
+        layout = make_layout(len(seeds), mode, every_device=True)
         shared = layout.share((BASE, *data))
         return layout.collect(over_runs(fit, layout)(layout.spread(seeds), shared, 0))
 
@@ -235,8 +238,13 @@ def test_a_head_that_starts_from_the_probe_predicts_as_the_probe_does():
     features = made.embed(made.start(key), BASE, images)
     still = Hyper(jnp.float32(0), jnp.float32(0))
     state, _ = made.train(key, made.start(key), images, labels, valid, still, BASE, features)
-    predicted = jnp.argmax(probe.logits(state.head, features), axis=1)
-    assert (predicted == labels)[valid].mean() > 0.8
+    recipe = ProbeSpec(dropout=QUICK.head_dropout)
+    rates = Hyper(jnp.float32(recipe.lr), jnp.float32(recipe.weight_decay))
+    probe_key = jax.random.split(key, 4)[1]
+    fitted, _ = probe.fit(probe_key, features, labels, valid, rates, recipe, 3)
+    np.testing.assert_allclose(
+        probe.logits(state.head, features), probe.logits(fitted, features), atol=1e-4
+    )
 
 
 def test_batch_norm_keeps_running_statistics():
