@@ -112,7 +112,9 @@ SWEEP_FIELDS: dict[str, Field] = {
     "execution.checkpoint_seconds": Field(30.0, "at most this long between checkpoints"),
     "execution.checkpoints_kept": Field(2, "how many checkpoints of a group are kept"),
     "execution.group": Field(-1, "run only this group of the grid, into workdir/group-N; -1: all"),
-    "execution.export_adapters": Field(False, "write every round's adapters in PEFT's format"),
+    "execution.export_adapters": Field(
+        "", "write every round's adapters for PEFT, named for transformers4 or transformers5"
+    ),
     "execution.distributed": Field(False, "join the other processes of a multi-host run"),
 }
 

@@ -21,25 +21,40 @@ if TYPE_CHECKING:
     from jal.plan import Group
 
 WEIGHTS, CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.safetensors"
-_VIT = {
-    "q": "attention.attention.query",
-    "k": "attention.attention.key",
-    "v": "attention.attention.value",
-    "o": "attention.output.dense",
+NAMINGS = ("transformers4", "transformers5")
+_Modules = dict[str, tuple[str, ...]]  # by target
+_VIT: _Modules = {
+    "q": ("attention.attention.query",),
+    "k": ("attention.attention.key",),
+    "v": ("attention.attention.value",),
+    "o": ("attention.output.dense",),
 }
-# Module names of each family below one block, as the model's checkpoint names them.
-_MODULES: dict[str, dict[str, str]] = {
-    "dinov2": {**_VIT, "fc1": "mlp.fc1", "fc2": "mlp.fc2"},
-    "dinov2 gated": {**_VIT, "fc1": "mlp.weights_in", "fc2": "mlp.weights_out"},
-    "vit": {**_VIT, "fc1": "intermediate.dense", "fc2": "output.dense"},
-    "clip": {
-        **{name: f"self_attn.{name}_proj" for name in "qkv"},
-        "o": "self_attn.out_proj",
-        "fc1": "mlp.fc1",
-        "fc2": "mlp.fc2",
+_VIT5: _Modules = {name: (f"attention.{name}_proj",) for name in "qkvo"}
+_MLP: _Modules = {"fc1": ("mlp.fc1",), "fc2": ("mlp.fc2",)}
+_CLIP: _Modules = {
+    **{name: (f"self_attn.{name}_proj",) for name in "qkv"},
+    "o": ("self_attn.out_proj",),
+    **_MLP,
+}
+# Modules of each family below one block; several share A and split B along its outputs.
+_MODULES: dict[str, dict[str, _Modules]] = {
+    "transformers4": {
+        "dinov2": {**_VIT, **_MLP},
+        "dinov2 gated": {**_VIT, "fc1": ("mlp.weights_in",), "fc2": ("mlp.weights_out",)},
+        "vit": {**_VIT, "fc1": ("intermediate.dense",), "fc2": ("output.dense",)},
+        "clip": _CLIP,
+    },
+    "transformers5": {
+        "dinov2": {**_VIT5, **_MLP},
+        "dinov2 gated": {
+            **_VIT5,
+            "fc1": ("mlp.gate_proj", "mlp.up_proj"),
+            "fc2": ("mlp.down_proj",),
+        },
+        "vit": {**_VIT5, **_MLP},
+        "clip": _CLIP,
     },
 }
-_BLOCK = {"clip": "vision_model.encoder.layers.{i}"}
 
 
 def _family(spec: ViTSpec) -> str:
@@ -50,50 +65,80 @@ def _family(spec: ViTSpec) -> str:
     return "vit"
 
 
-def module_names(spec: ViTSpec, target: str) -> list[str]:
-    """The dotted module of a target in every block of the Hugging Face model."""
-    family = _family(spec)
-    block = _BLOCK.get(family, "encoder.layer.{i}")
-    below = _MODULES[family][target]
-    return [f"{block.format(i=i)}.{below}" for i in range(spec.depth)]
+def _block(spec: ViTSpec, naming: str) -> str:
+    """The dotted name of a block, "{i}" for its number."""
+    family, new = _family(spec), naming == "transformers5"
+    if family == "clip":
+        # Without a projection, transformers 5 has the tower's modules at the top.
+        bare = new and not spec.projection
+        return "encoder.layers.{i}" if bare else "vision_model.encoder.layers.{i}"
+    return "layers.{i}" if family == "vit" and new else "encoder.layer.{i}"
 
 
-def to_peft(spec: ViTSpec, lora: LoRASpec, adapters: Params) -> dict[str, np.ndarray]:
+def module_names(spec: ViTSpec, target: str, naming: str = NAMINGS[0]) -> list[tuple[str, ...]]:
+    """The dotted modules of a target in every block of the Hugging Face model.
+
+    Args:
+      spec: the backbone.
+      target: one of `jal.backbones.spec.TARGETS`.
+      naming: "transformers4", which is also how checkpoints name them, or "transformers5".
+    """
+    below = _MODULES[naming][_family(spec)][target]
+    block = _block(spec, naming)
+    return [tuple(f"{block.format(i=i)}.{name}" for name in below) for i in range(spec.depth)]
+
+
+def to_peft(
+    spec: ViTSpec, lora: LoRASpec, adapters: Params, naming: str = NAMINGS[0]
+) -> dict[str, np.ndarray]:
     """Adapters {target: {"a": f[n, in, r], "b": f[n, r, out]}} as PEFT's named tensors.
 
     PEFT's lora_A is [r, in] and its lora_B [out, r], the transposes of ours.
     """
     start, tensors = first_adapted(spec, lora), {}
     for target, matrices in adapters.items():
-        names = module_names(spec, target)[start:]
-        for name, a, b in zip(names, matrices["a"], matrices["b"], strict=True):
-            prefix = f"base_model.model.{name}"
-            tensors[f"{prefix}.lora_A.weight"] = np.ascontiguousarray(np.asarray(a).T)
-            tensors[f"{prefix}.lora_B.weight"] = np.ascontiguousarray(np.asarray(b).T)
+        blocks = module_names(spec, target, naming)[start:]
+        for names, a, b in zip(blocks, matrices["a"], matrices["b"], strict=True):
+            for name, part in zip(names, np.split(np.asarray(b), len(names), axis=1), strict=True):
+                prefix = f"base_model.model.{name}"
+                tensors[f"{prefix}.lora_A.weight"] = np.ascontiguousarray(np.asarray(a).T)
+                tensors[f"{prefix}.lora_B.weight"] = np.ascontiguousarray(part.T)
     return tensors
 
 
-def from_peft(spec: ViTSpec, lora: LoRASpec, tensors: dict[str, np.ndarray]) -> Params:
+def from_peft(
+    spec: ViTSpec, lora: LoRASpec, tensors: dict[str, np.ndarray], naming: str = NAMINGS[0]
+) -> Params:
     """The inverse of `to_peft`.
 
     Raises:
       JalError: on missing, unexpected or misshapen tensors; all are named.
     """
-    start, adapters, used, faults = first_adapted(spec, lora), {}, set(), []
+    start, used, faults = first_adapted(spec, lora), set(), []
+    adapters: Params = {}
+
+    def take(name: str, rank_axis: int) -> np.ndarray:
+        used.add(name)
+        tensor = tensors.get(name)
+        if tensor is None:
+            faults.append(f"{name} is missing")
+        elif tensor.ndim != 2 or tensor.shape[rank_axis] != lora.rank:
+            faults.append(f"{name} has shape {list(tensor.shape)}, not rank {lora.rank}")
+        else:
+            return np.asarray(tensor, np.float32).T
+        return np.zeros((1, 1), np.float32)
+
     for target in lora.targets:
         stacks: dict[str, list[np.ndarray]] = {"a": [], "b": []}
-        for name in module_names(spec, target)[start:]:
-            for ours, theirs in (("a", "lora_A"), ("b", "lora_B")):
-                full = f"base_model.model.{name}.{theirs}.weight"
-                used.add(full)
-                tensor = tensors.get(full)
-                rank = None if tensor is None else tensor.shape[0 if ours == "a" else 1]
-                if tensor is None:
-                    faults.append(f"{full} is missing")
-                elif rank != lora.rank:
-                    faults.append(f"{full} has rank {rank}, not {lora.rank}")
-                else:
-                    stacks[ours].append(np.asarray(tensor, np.float32).T)
+        for names in module_names(spec, target, naming)[start:]:
+            full = [f"base_model.model.{name}" for name in names]
+            several = [take(f"{name}.lora_A.weight", 0) for name in full]
+            parts = [take(f"{name}.lora_B.weight", 1) for name in full]
+            if any(not np.array_equal(several[0], other) for other in several[1:]):
+                faults.append(f"{' and '.join(full)} differ in lora_A, which they must share")
+            stacks["a"].append(several[0])
+            if not faults:
+                stacks["b"].append(np.concatenate(parts, axis=1))
         if not faults:
             adapters[target] = {name: np.stack(stack) for name, stack in stacks.items()}
     faults += [f"{name} is unexpected" for name in sorted(set(tensors) - used)]
@@ -102,7 +147,9 @@ def from_peft(spec: ViTSpec, lora: LoRASpec, tensors: dict[str, np.ndarray]) -> 
     return adapters
 
 
-def config_of(spec: ViTSpec, lora: LoRASpec, model: str) -> dict[str, Any]:
+def config_of(
+    spec: ViTSpec, lora: LoRASpec, model: str, naming: str = NAMINGS[0]
+) -> dict[str, Any]:
     """The content of adapter_config.json."""
     start = first_adapted(spec, lora)
     config: dict[str, Any] = {
@@ -117,14 +164,22 @@ def config_of(spec: ViTSpec, lora: LoRASpec, model: str) -> dict[str, Any]:
         "inference_mode": True,
         # Full names of the adapted modules: PEFT matches each as a suffix, so no other is touched.
         "target_modules": sorted(
-            name for target in lora.targets for name in module_names(spec, target)[start:]
+            name
+            for target in lora.targets
+            for names in module_names(spec, target, naming)[start:]
+            for name in names
         ),
     }
     return config
 
 
 def save_adapters(
-    folder: str | Path | epath.Path, spec: ViTSpec, lora: LoRASpec, state: LoraState, model: str
+    folder: str | Path | epath.Path,
+    spec: ViTSpec,
+    lora: LoRASpec,
+    state: LoraState,
+    model: str,
+    naming: str = NAMINGS[0],
 ) -> None:
     """Writes one run's adapters and head into a folder.
 
@@ -134,6 +189,7 @@ def save_adapters(
       lora: the adapters' spec.
       state: of one run.
       model: the backbone's hub id or folder, for whoever loads them.
+      naming: as in `module_names`: the transformers they are meant for.
     """
     from safetensors.numpy import save
 
@@ -143,9 +199,9 @@ def save_adapters(
         name: np.ascontiguousarray(getattr(state.head, name))
         for name in ("kernel", "bias", "mean", "variance")
     }
-    (at / WEIGHTS).write_bytes(save(to_peft(spec, lora, state.adapters)))
+    (at / WEIGHTS).write_bytes(save(to_peft(spec, lora, state.adapters, naming)))
     (at / HEAD).write_bytes(save(head, {"dropout": repr(state.head.dropout)}))
-    (at / CONFIG).write_text(json.dumps(config_of(spec, lora, model), indent=2))
+    (at / CONFIG).write_text(json.dumps(config_of(spec, lora, model, naming), indent=2))
 
 
 def load_adapters(folder: str | Path, spec: ViTSpec) -> tuple[LoRASpec, LoraState]:
@@ -163,32 +219,38 @@ def load_adapters(folder: str | Path, spec: ViTSpec) -> tuple[LoRASpec, LoraStat
     at = Path(folder)
     try:
         config = json.loads((at / CONFIG).read_text())
-        lora = _lora_spec(spec, config)
-        adapters = from_peft(spec, lora, load_file(at / WEIGHTS))
-        head = load_file(at / HEAD)
+        lora, naming = _lora_spec(spec, config)
+        tensors, head = load_file(at / WEIGHTS), load_file(at / HEAD)
         with safe_open(at / HEAD, framework="numpy") as opened:
             rate = float((opened.metadata() or {}).get("dropout", 0))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise JalError(f"{folder} does not hold adapters that can be read ({error}).") from error
+    adapters = from_peft(spec, lora, tensors, naming)
     loaded = Probe(**head, dropout=rate)  # type: ignore[arg-type]
     return lora, LoraState(adapters, loaded)
 
 
-def _lora_spec(spec: ViTSpec, config: dict[str, Any]) -> LoRASpec:
-    """What `config_of` was given."""
+def _lora_spec(spec: ViTSpec, config: dict[str, Any]) -> tuple[LoRASpec, str]:
+    """What `config_of` was given, and the naming."""
     wanted = set(config["target_modules"])
+
+    def blocks(target: str, naming: str) -> int:
+        return sum(wanted.issuperset(names) for names in module_names(spec, target, naming))
+
     found = {
-        target: [i for i, name in enumerate(module_names(spec, target)) if name in wanted]
-        for target in _MODULES[_family(spec)]
+        naming: {target: blocks(target, naming) for target in _MODULES[naming][_family(spec)]}
+        for naming in NAMINGS
     }
-    targets = tuple(target for target, blocks in found.items() if blocks)
-    adapted = max((len(blocks) for blocks in found.values()), default=0)
+    naming = max(NAMINGS, key=lambda name: sum(found[name].values()))
+    targets = tuple(target for target, count in found[naming].items() if count)
+    adapted = max(found[naming].values())
     last = None if adapted == spec.depth else adapted
-    return LoRASpec(config["r"], config["lora_alpha"], targets, last, config["lora_dropout"])
+    lora = LoRASpec(config["r"], config["lora_alpha"], targets, last, config["lora_dropout"])
+    return lora, naming
 
 
 def exporter(
-    folder: epath.Path, group: Group, backbone: Backbone
+    folder: epath.Path, group: Group, backbone: Backbone, naming: str
 ) -> Callable[[int, LoraState], None]:
     """Writes every run's adapters of a round into folder/seed-S[-lr-L-wd-W]/round-N."""
     assert group.lora is not None
@@ -201,6 +263,6 @@ def exporter(
                 run += f"-lr-{group.lrs[row]:g}-wd-{group.weight_decays[row]:g}"
             state = jax.tree.map(lambda leaf, row=row: leaf[row], states)
             at = folder / run / f"round-{number:02}"
-            save_adapters(at, backbone.spec, lora, state, backbone.name)
+            save_adapters(at, backbone.spec, lora, state, backbone.name, naming)
 
     return export

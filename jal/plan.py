@@ -16,6 +16,7 @@ from jal.config import as_tuple
 from jal.errors import JalError
 from jal.lora_spec import PealSpec, from_mapping
 from jal.mapping import MODES
+from jal.peft import NAMINGS
 from jal.pool import LoadedPool, require_labels
 from jal.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec, make_batches, parse_choices
 
@@ -173,6 +174,11 @@ def check_names(config: ConfigDict) -> None:
     parse_seeds(config.seeds)
     if "lora" in learners(config) and config.execution.mode == "scan":
         raise JalError("execution.mode 'scan' needs the frozen learner; lora takes map or vmap.")
+    if config.execution.export_adapters not in ("", *NAMINGS):
+        raise JalError(
+            f"execution.export_adapters is {config.execution.export_adapters!r}; "
+            f"choose from {', '.join(NAMINGS)}, or leave it empty."
+        )
     if "lora" in learners(config) and config.execution.shard_pool:
         raise JalError("execution.shard_pool needs the frozen learner: lora streams its images.")
     make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)

@@ -18,11 +18,14 @@ from jal.checkpoint import Checkpoints, Snapshot
 from jal.config import sweep_config
 from jal.errors import JalError
 from jal.lora_data import LoraData, load_images, names_images
+from jal.lora_memory import describe
+from jal.lora_rounds import drive_lora
 from jal.mapping import Layout, make_layout
+from jal.peft import exporter
 from jal.plan import Group, check_names, learners, make_groups
 from jal.pool import LoadedPool, load
 from jal.record import Record
-from jal.rounds import Drive, Round, drive_frozen, run_rounds, run_whole
+from jal.rounds import Round, drive_frozen, run_rounds, run_whole
 from jal.types import Pool
 
 
@@ -112,27 +115,6 @@ def _run_group(
         raise
 
 
-def _drive_lora(
-    group: Group,
-    pool: Pool,
-    layout: Layout,
-    images: LoraData,
-    folder: results.Workdir | None,
-    number: int | None,
-    progress: Progress,
-) -> Drive:
-    """The rounds of a LoRA group; says what memory they take, and exports adapters if asked."""
-    from jal.lora_memory import describe
-    from jal.lora_rounds import drive_lora
-    from jal.peft import exporter
-
-    export = None
-    if number is not None and folder is not None:
-        export = exporter(folder.path / "adapters" / f"group-{number}", group, images.backbone)
-    progress.note(describe(group, pool, layout, images))
-    return drive_lora(group, pool, layout, images, export)
-
-
 def load_data(config: ConfigDict) -> tuple[LoadedPool, LoraData | None]:
     """The pool of a config, and its images where it names some."""
     if names_images(config):
@@ -217,8 +199,12 @@ def run_sweep(
                     drive = drive_frozen(group, pool, layout)
                 else:
                     assert images is not None
-                    number = position if execution.export_adapters else None
-                    drive = _drive_lora(group, pool, layout, images, folder, number, progress)
+                    export = None
+                    if folder is not None and execution.export_adapters:
+                        at = folder.path / "adapters" / f"group-{position}"
+                        export = exporter(at, group, images.backbone, execution.export_adapters)
+                    progress.note(describe(group, pool, layout, images))
+                    drive = drive_lora(group, pool, layout, images, export)
                 return run_rounds(drive, layout, group.spec.rounds, snapshot)
 
             checkpoints = snapshot = None

@@ -134,7 +134,7 @@ def test_prefix_tokens_may_be_kept_in_half_precision(tmp_path: Path, dtype: str)
 
 
 def test_every_rounds_adapters_are_exported_and_loaded_back(tmp_path: Path):
-    made = config(**{"execution.export_adapters": True, "rounds": 2})
+    made = config(**{"execution.export_adapters": "transformers5", "rounds": 2})
     run(made, workdir=tmp_path / "w")
     folders = sorted(
         str(path.relative_to(tmp_path / "w" / "adapters"))

@@ -14,7 +14,7 @@ from jal.backbones import vit
 from jal.backbones.spec import LoRASpec, ViTSpec
 from jal.errors import JalError
 from jal.lora_learner import LoraState
-from jal.peft import CONFIG, WEIGHTS, load_adapters, save_adapters, to_peft
+from jal.peft import CONFIG, NAMINGS, WEIGHTS, load_adapters, save_adapters, to_peft
 from jal.probe import empty
 
 FAMILIES = {
@@ -27,7 +27,7 @@ EVERY = ("q", "k", "v", "o", "fc1", "fc2")
 
 
 def made(spec: ViTSpec, lora: LoRASpec) -> LoraState:
-    adapters = vit.init_lora(jax.random.key(0), spec, lora)
+    adapters = jax.eval_shape(lambda key: vit.init_lora(key, spec, lora), jax.random.key(0))
     random = np.random.default_rng(0)
     adapters = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype("f4"), adapters)
     return LoraState(adapters, jax.tree.map(np.asarray, empty(spec.features, 3, 0.25)))
@@ -35,10 +35,11 @@ def made(spec: ViTSpec, lora: LoRASpec) -> LoraState:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("last", [None, 2])
-def test_what_is_saved_is_loaded_back(tmp_path: Path, family: str, last: int | None):
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_what_is_saved_is_loaded_back(tmp_path: Path, family: str, last: int | None, naming: str):
     spec, lora = FAMILIES[family], LoRASpec(rank=3, alpha=6.0, targets=EVERY, last=last)
     state = made(spec, lora)
-    save_adapters(tmp_path / "a", spec, lora, state, "some/model")
+    save_adapters(tmp_path / "a", spec, lora, state, "some/model", naming)
     found, loaded = load_adapters(tmp_path / "a", spec)
     assert found == lora
     assert loaded.head.dropout == 0.25
@@ -87,7 +88,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_all_named(tmp_path: Path):
     save_file(tensors, tmp_path / WEIGHTS)
     with pytest.raises(JalError) as error:
         load_adapters(tmp_path, SPEC)
-    for part in (f"{first} is missing", f"{second} has rank 2", "other is unexpected"):
+    for part in (f"{first} is missing", f"{second} has shape [16, 2]", "other is unexpected"):
         assert part in str(error.value)
 
 
