@@ -179,6 +179,8 @@ def check_names(config: ConfigDict) -> None:
             f"execution.export_adapters is {config.execution.export_adapters!r}; "
             f"choose from {', '.join(NAMINGS)}, or leave it empty."
         )
+    if "lora" in learners(config) and config.ssl:
+        raise JalError("ssl propagates labels over frozen features; it needs learner=frozen.")
     if "lora" in learners(config) and config.execution.shard_pool:
         raise JalError("execution.shard_pool needs the frozen learner: lora streams its images.")
     make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)

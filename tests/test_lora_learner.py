@@ -179,7 +179,7 @@ def test_a_seed_alone_and_beside_others(mode: str):
         return made.train(key, made.start(key), images, labels, valid, HYPER, base)[0]
 
     def run(seeds: np.ndarray) -> LoraState:
-        layout = make_layout(len(seeds), mode, every_device=True)
+        layout = make_layout(len(seeds), mode)
         shared = layout.share((BASE, *data))
         return layout.collect(over_runs(fit, layout)(layout.spread(seeds), shared, 0))
 

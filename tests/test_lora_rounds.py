@@ -150,7 +150,7 @@ def test_the_predicted_memory_is_that_of_the_arrays_and_grows_with_what_is_held(
     def predicted(**settings: Any) -> Any:
         made = config(**settings)
         group = make_groups(made, LOADED)[0]
-        layout = make_layout(group.size, made.execution.mode, every_device=True)
+        layout = make_layout(group.size, made.execution.mode)
         return predict(group, LOADED.pool, layout, DATA), describe(group, LOADED.pool, layout, DATA)
 
     memory, sentence = predicted()
