@@ -4,8 +4,8 @@ jal sweep --config=peal_tiny --workdir=runs/peal --config.data.path=IMAGES --con
 
 IMAGES holds train/<class>/*.jpg and test/<class>/*.jpg; VIT is a folder (or hub id) with a ViT of
 Hugging Face's layout. On 1,600 stained blood cells of four classes, five seeds and 160 labels at the
-end, expect about 66 % with LoRA and 49 % with the probe (docs/peal.md has the table). Each strategy takes
-about ten minutes on 2 idle cores.
+end, expect about 66 % with LoRA and 49 % with the probe (docs/peal.md has the table). A strategy took
+20 minutes on 2 cores that others used too.
 """
 
 from ml_collections import ConfigDict
