@@ -139,6 +139,11 @@ def sweep_config() -> ConfigDict:
     return make_config(SWEEP_FIELDS)
 
 
+def names_images(config: ConfigDict) -> bool:
+    """Whether a sweep's config asks for images rather than a pool of features."""
+    return bool(config.data.path or config.data.name or config.data.address)
+
+
 def shipped_configs() -> dict[str, Path]:
     """The configs that come with jal, by name."""
     folder = next((folder for folder in _CONFIG_FOLDERS if folder.is_dir()), None)

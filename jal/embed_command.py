@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jal.config import load_config
 from jal.errors import JalError
+from jal.progress import make_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,29 +18,8 @@ class EmbedProgress:
     """A bar a split in a terminal, a line a split elsewhere; both show images/s."""
 
     def __init__(self, console: Console) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
         self._console = console
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("images"),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("elapsed,"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("left"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bar = make_bar(console, "images", "{task.fields[rate]}")
         self._split = ""
         self._task = self._bar.add_task("", total=None, rate="", visible=False)
         self._done = self._images = 0

@@ -29,11 +29,6 @@ class LoraData(NamedTuple):
     folder: str | None = None
 
 
-def names_images(config: ConfigDict) -> bool:
-    """Whether a sweep's config asks for images rather than a pool of features."""
-    return bool(config.data.path or config.data.name or config.data.address)
-
-
 def load_images(config: ConfigDict) -> tuple[LoadedPool, LoraData]:
     """Decodes the images, loads the backbone, and embeds the former with the latter.
 

@@ -1,46 +1,73 @@
-"""The progress display of a sweep, a live bar in a terminal and a line a group elsewhere; Ctrl-C."""
+"""What is told of long work: a live bar in a terminal, a line a part elsewhere; Ctrl-C."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
+import warnings
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as RichProgress
 
     from jal.plan import Group
     from jal.rounds import Round
+
+
+class Progress(Protocol):
+    """What is told of a sweep while it runs."""
+
+    def start_group(self, group: Group) -> None:
+        """A group begins."""
+
+    def finish_round(self, group: Group, finished: Round) -> None:
+        """One of its rounds is done, or was found done in a checkpoint."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know, in one sentence."""
+
+
+class Silent:
+    """Progress where none is asked for: only what must be said is said, as a warning."""
+
+    def start_group(self, group: Group) -> None:
+        """Says nothing."""
+
+    def finish_round(self, group: Group, finished: Round) -> None:
+        """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """A warning."""
+        warnings.warn(text, stacklevel=2)
+
+
+def make_bar(console: Console, *middle: str) -> RichProgress:
+    """A bar with its description, count, `middle` (texts in rich's format) and times."""
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("[bold]{task.description}"),
+        progress.BarColumn(bar_width=24),
+        progress.MofNCompleteColumn(),
+        *map(progress.TextColumn, middle),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("elapsed,"),
+        progress.TimeRemainingColumn(elapsed_when_finished=False),
+        progress.TextColumn("left"),
+        console=console,
+        disable=not console.is_terminal,
+    )
 
 
 class SweepProgress:
     """Shows strategy, round, labelled count, accuracy (mean ± sd over runs), elapsed and remaining."""
 
     def __init__(self, total_rounds: int, console: Console) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
         self._console = console
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
-            TimeElapsedColumn(),
-            TextColumn("elapsed,"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("left"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bar = make_bar(console, "{task.fields[status]}")
         self._task = self._bar.add_task("compiling", total=total_rounds, status="")
         self._group_start = time.perf_counter()
         self._stopping = False

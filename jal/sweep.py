@@ -1,45 +1,28 @@
-"""Runs the groups of a sweep: progress, results after each round, checkpoints, resuming."""
+"""A whole sweep: from a config, or from Python, to tidy metrics and acquisitions."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
 from jal import results
-from jal.checkpoint import Checkpoints, Snapshot
-from jal.config import sweep_config
+from jal.config import names_images, sweep_config
 from jal.errors import JalError
-from jal.lora_data import LoraData, load_images, names_images
-from jal.lora_memory import describe
-from jal.lora_rounds import drive_lora
-from jal.mapping import Layout, make_layout
-from jal.peft import exporter
+from jal.mapping import make_layout
 from jal.plan import Group, check_names, learners, make_groups
 from jal.pool import LoadedPool, load
-from jal.record import Record
-from jal.rounds import Round, drive_frozen, run_rounds, run_whole
-from jal.types import Pool
+from jal.progress import Progress, Silent
+from jal.runner import Runner
 
-
-class Progress(Protocol):
-    """What is told of a sweep while it runs."""
-
-    def start_group(self, group: Group) -> None:
-        """A group begins."""
-
-    def finish_round(self, group: Group, finished: Round) -> None:
-        """One of its rounds is done, or was found done in a checkpoint."""
-
-    def note(self, text: str) -> None:
-        """Something the user should know, in one sentence."""
+if TYPE_CHECKING:
+    from jal.lora_data import LoraData
 
 
 class SweepResult(NamedTuple):
@@ -54,19 +37,6 @@ class SweepResult(NamedTuple):
     metrics: pd.DataFrame
     acquisitions: pd.DataFrame
     workdir: Path | None
-
-
-class _Silent:
-    """Progress where none is asked for: only what must be said is said, as a warning."""
-
-    def start_group(self, group: Group) -> None:
-        pass
-
-    def finish_round(self, group: Group, finished: Round) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        warnings.warn(text, stacklevel=2)
 
 
 def _fingerprint(loaded: LoadedPool, first: Any) -> str:
@@ -85,39 +55,11 @@ def _asked_groups(groups: tuple[Group, ...], index: int) -> range:
     return range(len(groups)) if index < 0 else range(index, index + 1)
 
 
-def _run_group(
-    record: Record,
-    rounds: Callable[[Snapshot | None], Iterator[Round]],
-    snapshot: Snapshot | None,
-    folder: results.Workdir | None,
-    progress: Progress,
-) -> None:
-    """Runs what is left of a group; each round reaches the workdir and the display as it is done."""
-    group = record.group
-    progress.start_group(group)
-    restored = [] if snapshot is None else record.restore(snapshot)
-    if restored and not record.finished:
-        progress.note(f"{group.spec.strategy}: going on after round {len(restored)}")
-    for finished in restored:
-        progress.finish_round(group, finished)
-    if folder is not None and restored:
-        folder.write_metrics(record.rows, group_finished=record.finished)
-    if record.finished:
-        return
-    try:
-        for finished in rounds(snapshot):
-            record.add(finished)
-            if folder is not None:
-                folder.write_metrics(record.rows, group_finished=record.finished)
-            progress.finish_round(group, finished)
-    except KeyboardInterrupt:
-        record.save()
-        raise
-
-
 def load_data(config: ConfigDict) -> tuple[LoadedPool, LoraData | None]:
     """The pool of a config, and its images where it names some."""
     if names_images(config):
+        from jal.lora_data import load_images
+
         return load_images(config)
     name, backbone = config.pool.name, config.pool.backbone
     return load(config.pool.path, name=name, backbone=backbone), None
@@ -159,11 +101,10 @@ def run_sweep(
     execution = config.execution
     asked = _asked_groups(groups, execution.group)
     offsets = np.cumsum([0, *(group.size for group in groups)])
-    whole = execution.mode == "scan"
     layouts = [
         make_layout(
             group.size,
-            "auto" if whole else execution.mode,
+            "auto" if execution.mode == "scan" else execution.mode,
             execution.chunk,
             execution.devices,
             shard_pool=execution.shard_pool,
@@ -176,56 +117,12 @@ def run_sweep(
         folder = results.Workdir(
             path, config.to_dict(), _fingerprint(loaded, first), overwrite=overwrite
         )
-    progress = _Silent() if progress is None else progress
-    shared: dict[Any, Pool] = {}
-    records: list[Record] = []
-    writing: list[Checkpoints] = []
-    try:
-        for position in asked:
-            group, layout = groups[position], layouts[position]
-
-            def rounds(
-                snapshot: Snapshot | None,
-                group: Group = group,
-                layout: Layout = layout,
-                position: int = position,
-            ) -> Iterator[Round]:
-                if layout.mesh not in shared:
-                    shared[layout.mesh] = layout.share_pool(loaded.pool)
-                pool = shared[layout.mesh]
-                if whole:
-                    return run_whole(group, pool, layout)
-                if group.lora is None:
-                    drive = drive_frozen(group, pool, layout)
-                else:
-                    assert images is not None
-                    export = None
-                    if folder is not None and execution.export_adapters:
-                        at = folder.path / "adapters" / f"group-{position}"
-                        export = exporter(at, group, images.backbone, execution.export_adapters)
-                    progress.note(describe(group, pool, layout, images))
-                    drive = drive_lora(group, pool, layout, images, export)
-                return run_rounds(drive, layout, group.spec.rounds, snapshot)
-
-            checkpoints = snapshot = None
-            if folder is not None:
-                checkpoints = Checkpoints(folder.checkpoints(position), execution.checkpoints_kept)
-                writing.append(checkpoints)
-                snapshot = checkpoints.newest(progress.note) if folder.resumes else None
-            columns = group.columns(int(offsets[position]), loaded)
-            record = Record(group, columns, checkpoints, execution.checkpoint_seconds)
-            records.append(record)
-            _run_group(record, rounds, snapshot, folder, progress)
-            if folder is not None:
-                picks = pd.concat([record.picks() for record in records])
-                folder.write(results.ACQUISITIONS, picks.to_csv(index=False))
-            # Closing waits for the writer, so each gets the time of the next group to finish in.
-            for earlier in writing[:-1]:
-                earlier.close()
-            del writing[:-1]
-    finally:
-        for checkpoints in writing:
-            checkpoints.close()
+    runner = Runner(execution, loaded, images, folder, progress or Silent())
+    with runner:
+        for number in asked:
+            columns = groups[number].columns(int(offsets[number]), loaded)
+            runner.run(number, groups[number], layouts[number], columns)
+    records = runner.records
     frame = pd.concat([rows for record in records for rows in record.rows], ignore_index=True)
     frame = frame.sort_values(["run", "round"], ignore_index=True)
     acquisitions = pd.concat([record.picks() for record in records], ignore_index=True)
