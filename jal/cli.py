@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def _key_help() -> str:
         several = isinstance(field.default, tuple)
         default = ",".join(map(str, field.default)) if several else str(field.default)
         shown = f"{field.help} [{default}]" if default else field.help
-        lines.append(f"  {path + '*' * field.several:<20} {shown}")
+        lines.append(f"  {path + '*' * field.several:<29} {shown}")
     return "\n".join(lines) + "\n"
 
 
@@ -81,7 +82,9 @@ class _SweepParser(argparse.ArgumentParser):
 
         self.epilog = _SWEEP_EPILOG.format(
             keys=_key_help(),
-            strategies=", ".join(STRATEGIES),
+            strategies=textwrap.fill(
+                ", ".join(STRATEGIES), 96, subsequent_indent=" " * len("strategies: ")
+            ),
             inits=", ".join(INITS),
             configs=", ".join(shipped_configs()),
         )
