@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +59,21 @@ def _one_line(error: BaseException) -> str:
     return text if len(text) <= 120 else f"{text[:120]} …"
 
 
+@cache
+def _hush_closed_loops() -> None:
+    """Keeps a failed write to the one line that jal says.
+
+    The threads it leaves behind report to an event loop that is closed by then, a traceback each.
+    """
+    previous = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            previous(unraisable)
+
+    sys.unraisablehook = hook
+
+
 class Checkpoints:
     """The checkpoints of one group: asynchronous, atomic, the last few kept, each with its checksums.
 
@@ -68,6 +84,7 @@ class Checkpoints:
         from orbax.checkpoint import v1 as ocp
 
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # jal says what goes wrong itself
+        _hush_closed_loops()
         self._folder = epath.Path(folder)
         self._sealing = threading.Lock()
         self._settle: Callable[[], None] = lambda: None

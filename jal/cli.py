@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,6 +156,10 @@ def configure_jax(devices: int = 0, *, distributed: bool = False) -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))
+    # The cache only saves time: where it cannot be read or written, programs are compiled anew.
+    warnings.filterwarnings(
+        "ignore", message="Error (reading|writing) persistent compilation cache"
+    )
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     if distributed:
