@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from etils import epath
+
 from jal.errors import JalError
 from jal.report.arms import BASELINE, in_order
 from jal.report.data import Study, load_study
@@ -96,7 +98,7 @@ def make_report(
             (out / "tables" / f"{table.name}.tex").write_text(latex(table))
         heading = title or f"Active learning on {', '.join(in_order(study.metrics['dataset']))}"
         text = page(heading, facts, study.notes, sections, drawn, details)
-        write_atomically(out / PAGE, text)
+        write_atomically(epath.Path(out / PAGE), text.encode())
     except OSError as error:
         raise JalError(f"cannot write the report to {out}: {error.strerror}.") from error
     return Report(out / PAGE, len(drawn), len(tables), study)

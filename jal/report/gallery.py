@@ -71,18 +71,19 @@ def _from_folder(path: Path) -> _Pictures:
 def open_images(source: str) -> _Pictures:
     """Pictures by pool position: `digits`, an .npz, or a folder (of its `train` where it has one).
 
-    A folder's images are numbered in the order of their paths, as `jal embed` numbers them.
+    A folder's images are numbered in the order of their paths, as `jal embed` numbers them. The word
+    `digits` is the bundled data set even where a folder has that name: write ./digits for the folder.
 
     Raises:
       JalError: when there are none there.
     """
+    if source == "digits":
+        return _from_digits()
     path = Path(source)
     if path.is_dir():
         return _from_folder(path)
     if path.is_file():
         return _from_npz(path)
-    if source == "digits":
-        return _from_digits()
     raise JalError(f"--images: there is no folder or file {source}; or write digits.")
 
 
