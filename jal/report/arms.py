@@ -1,0 +1,61 @@
+"""What is compared with what: settings (data, backbone, learner) and, within one, the arms."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from jal.results import METRIC_COLUMNS
+
+SETTING_COLUMNS = ("dataset", "backbone", "learner", "ssl")
+# Columns that are neither settings nor arms: the run's number, its seed, and what was measured.
+_OTHER_COLUMNS = ("run", "strategy", "seed", "round", "seconds", "workdir", *METRIC_COLUMNS)
+BASELINE = "random"
+
+
+def _varies(metrics: pd.DataFrame, name: str) -> bool:
+    alike = metrics.groupby([*settings_of(metrics), "strategy"])[name]
+    return bool(alike.nunique(dropna=False).max() > 1)
+
+
+def settings_of(metrics: pd.DataFrame) -> tuple[str, ...]:
+    """The setting columns that these metrics have."""
+    return tuple(name for name in SETTING_COLUMNS if name in metrics)
+
+
+def arm_columns(metrics: pd.DataFrame) -> tuple[str, ...]:
+    """The columns that tell apart runs of one strategy in one setting, the seed aside."""
+    kept = (*_OTHER_COLUMNS, *SETTING_COLUMNS, "arm", "setting")
+    return tuple(
+        name
+        for name in metrics.columns
+        if name not in kept
+        # A column that changes from round to round is a measurement.
+        and metrics.groupby("run")[name].nunique().max() <= 1
+    )
+
+
+def with_arms(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Adds `arm`: the strategy, and whatever else varies between the runs of one strategy."""
+    arm = metrics["strategy"].astype(str)
+    for name in arm_columns(metrics):
+        if _varies(metrics, name):
+            words = metrics[name].astype(object).where(metrics[name].notna(), "unset")
+            arm = arm + f", {name} " + words.astype(str)
+    return metrics.assign(arm=arm)
+
+
+def with_settings(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Adds `setting`: the data set, and the backbone, learner and ssl where they vary or say more."""
+    setting = metrics["dataset"].astype(str)
+    for name in settings_of(metrics)[1:]:
+        if metrics[name].nunique() > 1 or (
+            name == "backbone" and (metrics[name] != "unknown").all()
+        ):
+            words = metrics[name].astype(str)
+            setting = setting + ", " + (words if name != "ssl" else "ssl " + words)
+    return metrics.assign(setting=setting)
+
+
+def in_order(values: pd.Series) -> list[str]:
+    """The distinct values in the order of their first row."""
+    return [str(value) for value in values.drop_duplicates()]

@@ -1,0 +1,104 @@
+"""Makes the report: loads the workdirs, draws, and writes page, figures and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from etils import epath
+
+from jal.errors import JalError
+from jal.report.arms import BASELINE, in_order
+from jal.report.data import Study, load_study
+from jal.report.page import page
+from jal.report.sections import make_sections
+from jal.report.style import arm_styles, render
+from jal.report.tables import latex
+from jal.results import write_atomically
+
+PAGE = "report.html"
+
+
+class Report(NamedTuple):
+    """What was written.
+
+    Attributes:
+      page: the HTML file.
+      figures, tables: how many of each.
+      study: what they were made from.
+    """
+
+    page: Path
+    figures: int
+    tables: int
+    study: Study
+
+
+def make_report(
+    workdirs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    baseline: str = BASELINE,
+    full_accuracy: Mapping[str, float] | None = None,
+    images: str = "",
+    title: str = "",
+) -> Report:
+    """Writes `out/report.html`, `out/figures/*.png|svg` and `out/tables/*.csv|tex`.
+
+    Args:
+      workdirs: of sweeps, finished or not.
+      out: made if missing; files of the same names are replaced.
+      baseline: the arm that others are compared with.
+      full_accuracy: accuracy with all labels by data set ("" for the others), for label efficiency.
+      images: a folder, an .npz or `digits`: what pool positions look like.
+      title: of the page.
+
+    Raises:
+      JalError: when a workdir is missing, damaged or not comparable, or `out` cannot be written.
+    """
+    study = load_study(workdirs)
+    arms = in_order(study.metrics["arm"])
+    if baseline not in arms and baseline != BASELINE:
+        raise JalError(
+            f"there is no arm {baseline!r} to compare with; choose from {'; '.join(arms)}."
+        )
+    settings = in_order(study.metrics["setting"])
+    sections = make_sections(
+        study,
+        arm_styles(arms, baseline),
+        baseline=baseline,
+        full=full_accuracy or {},
+        images=images,
+    )
+    seeds, rounds = study.metrics["seed"].nunique(), study.metrics["round"].max()
+    facts = (
+        f"{len(arms)} strategies, {len(settings)} setting{'s' * (len(settings) != 1)}, "
+        f"{seeds} seed{'s' * (seeds != 1)}, {rounds} rounds; "
+        f"from {', '.join(study.configs)}"
+    )
+    details = {}
+    for kind, files in (("config", study.configs), ("environment", study.environments)):
+        for name, values in files.items():
+            if values:
+                details[f"{kind} of {name}"] = json.dumps(values, indent=2, sort_keys=True)
+    tables = [table for section in sections for table in (*section.tables, *section.folded)]
+    drawn: dict[str, bytes] = {}
+    out = Path(out)
+    try:
+        for folder in (out / "figures", out / "tables"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for picture in (picture for section in sections for picture in section.pictures):
+            drawn[picture.name] = render(picture.figure, "svg")
+            (out / "figures" / f"{picture.name}.svg").write_bytes(drawn[picture.name])
+            (out / "figures" / f"{picture.name}.png").write_bytes(render(picture.figure, "png"))
+        for table in tables:
+            table.data.to_csv(out / "tables" / f"{table.name}.csv", index=False)
+            (out / "tables" / f"{table.name}.tex").write_text(latex(table))
+        heading = title or f"Active learning on {', '.join(in_order(study.metrics['dataset']))}"
+        text = page(heading, facts, study.notes, sections, drawn, details)
+        write_atomically(epath.Path(out / PAGE), text.encode())
+    except OSError as error:
+        raise JalError(f"cannot write the report to {out}: {error.strerror}.") from error
+    return Report(out / PAGE, len(drawn), len(tables), study)

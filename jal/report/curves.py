@@ -1,0 +1,128 @@
+"""Curves over labels: any metric, and the paired gain over a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from jal import stats
+from jal.report.arms import BASELINE, in_order, with_arms, with_settings
+from jal.report.data import cube
+from jal.report.style import METRICS, arm_styles, dress, legend_below, new_figure, render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from jal.sweep import SweepResult
+
+Styles = Mapping[str, Mapping[str, Any]]
+
+
+def _draw(
+    axes: Axes, x: np.ndarray, values: np.ndarray, label: str, style: Mapping[str, Any]
+) -> None:
+    """One arm: mean line and 95 % t-interval of f[rounds, seeds]."""
+    band = stats.t_interval(values)
+    known = band.number > 0
+    every = max(1, int(known.sum()) // 10)
+    axes.plot(
+        x[known],
+        band.mean[known],
+        label=label,
+        markersize=4,
+        linewidth=1.5,
+        markevery=every,
+        **style,
+    )
+    axes.fill_between(x, band.low, band.high, color=style["color"], alpha=0.13, linewidth=0)
+
+
+def _labels(rows: pd.DataFrame) -> np.ndarray:
+    return rows.groupby("round")["labelled"].first().to_numpy(float)
+
+
+def spread_note(rows: pd.DataFrame) -> str:
+    """What a band means, for a title: how many seeds there are."""
+    seeds = rows["seed"].nunique()
+    return f"mean and 95 % interval, {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def draw_metric(
+    axes: Axes,
+    rows: pd.DataFrame,
+    metric: str,
+    arms: Sequence[str],
+    styles: Styles,
+    title: str,
+) -> None:
+    """A metric against labels, for each arm of one setting."""
+    for arm, values in zip(arms, cube(rows, metric, arms), strict=True):
+        if not np.isnan(values).all():
+            _draw(axes, _labels(rows), values, arm, styles[arm])
+    shown = METRICS[metric]
+    dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
+
+
+def metric_figure(rows: pd.DataFrame, metric: str, styles: Styles) -> Figure:
+    """`draw_metric` as a figure of its own."""
+    figure, axes = new_figure()
+    title = f"{rows['setting'].iloc[0]}: {spread_note(rows)}"
+    draw_metric(axes, rows, metric, in_order(rows["arm"]), styles, title)
+    legend_below(figure, axes)
+    return figure
+
+
+def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | None:
+    """Accuracy less the baseline's from the same seed, against labels; None without a baseline."""
+    arms = in_order(rows["arm"])
+    if baseline not in arms or len(arms) < 2:
+        return None
+    values = cube(rows, "accuracy", arms)
+    gains = values - values[arms.index(baseline)]
+    figure, axes = new_figure()
+    axes.axhline(0, color="black", linewidth=0.8)
+    for arm, gain in zip(arms, gains, strict=True):
+        if arm != baseline:
+            _draw(axes, _labels(rows), gain, arm, styles[arm])
+    title = f"{rows['setting'].iloc[0]}: paired over seeds, 95 % interval"
+    dress(axes, xlabel="labels", ylabel=f"accuracy less {baseline}'s", title=title, percent=True)
+    legend_below(figure, axes)
+    return figure
+
+
+def plot_curves(result: SweepResult | pd.DataFrame, metric: str = "accuracy") -> Figure:
+    """Learning curves of a sweep: mean and 95 % t-interval over seeds, one panel a setting.
+
+    Args:
+      result: what `jal.sweep` returns, or its `metrics`.
+      metric: a column of `jal.results.METRIC_COLUMNS`.
+
+    Returns:
+      A matplotlib figure; `figure.savefig(path)` writes it.
+    """
+    metrics = result if isinstance(result, pd.DataFrame) else result.metrics
+    metrics = with_arms(with_settings(metrics))
+    arms, settings = in_order(metrics["arm"]), in_order(metrics["setting"])
+    styles = arm_styles(arms, BASELINE)
+    figure, axes = new_figure(width=max(7, 4.5 * len(settings)), height=4.5, panels=len(settings))
+    panels = [axes] if len(settings) == 1 else axes
+    for panel, setting in zip(panels, settings, strict=True):
+        rows = metrics[metrics["setting"] == setting]
+        title = f"{setting}: {spread_note(rows)}"
+        draw_metric(panel, rows, metric, in_order(rows["arm"]), styles, title)
+    legend_below(figure, max(panels, key=lambda panel: len(panel.lines)))
+    return figure
+
+
+def save_learning_curves(metrics: pd.DataFrame, file: Path | BinaryIO) -> None:
+    """Writes `plot_curves` as PNG to a path or an open binary file."""
+    picture = render(plot_curves(metrics), "png")
+    if isinstance(file, Path):
+        file.write_bytes(picture)
+    else:
+        file.write(picture)

@@ -1,0 +1,136 @@
+"""What labels and time buy: labels to reach a share of full-data accuracy, and seconds a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from jal import stats
+from jal.errors import JalError
+from jal.report.arms import in_order
+from jal.report.compare import areas, by_setting
+from jal.report.curves import Styles
+from jal.report.data import cube
+from jal.report.style import dress, new_figure
+from jal.report.tables import Table, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHARES = (0.8, 0.9, 0.95)
+
+
+def parse_full_accuracy(text: str) -> dict[str, float]:
+    """Reads `0.9` (every data set) or `pets=0.9,dtd=0.72`; the key of the first form is empty.
+
+    Raises:
+      JalError: when a value is no number between 0 and 1.
+    """
+    found = {}
+    for piece in filter(None, text.split(",")):
+        name, _, value = piece.rpartition("=")
+        try:
+            accuracy = float(value)
+        except ValueError:
+            accuracy = float("nan")
+        if not 0 < accuracy <= 1:
+            raise JalError(
+                f"--full-accuracy: {piece!r} is not an accuracy from 0 to 1; write 0.9 or pets=0.9,dtd=0.72."
+            )
+        found[name.strip()] = accuracy
+    return found
+
+
+def labels_table(metrics: pd.DataFrame, full: Mapping[str, float]) -> Table:
+    """Labels each arm needs for 80, 90 and 95 % of full-data accuracy: the median over seeds.
+
+    Args:
+      metrics: of a study.
+      full: full-data accuracy by data set, "" for all others; where it is not given, the best mean
+        accuracy seen in the setting stands in for it.
+    """
+    records, shown, sources = [], [], set()
+    for setting, rows in by_setting(metrics):
+        labelled = rows.groupby("round")["labelled"].first().to_numpy()
+        arms = in_order(rows["arm"])
+        curves = cube(rows, "accuracy", arms).transpose(0, 2, 1)
+        given = full.get(rows["dataset"].iloc[0], full.get(""))
+        goal = (
+            float(np.nanmax(stats.t_interval(curves.transpose(0, 2, 1)).mean))
+            if given is None
+            else given
+        )
+        sources.add("as given" if given is not None else "the best mean accuracy seen")
+        for arm, runs in zip(arms, curves, strict=True):
+            cells = [setting, arm, percent(goal)]
+            measured = [run for run in runs if not np.isnan(run).all()]
+            for share in SHARES:
+                needed = [stats.labels_to_reach(labelled, run, share * goal) for run in measured]
+                reached = int(np.isfinite(needed).sum())
+                # The median run must itself have arrived: no mean of a number and infinity.
+                median = float(np.median(needed)) if reached > len(needed) / 2 else float("inf")
+                records.append((setting, arm, share, share * goal, median, reached, len(needed)))
+                cells.append(
+                    f"{median:.0f}" if np.isfinite(median) else f"{reached} of {len(needed)} seeds"
+                )
+            shown.append(cells)
+    names = ["setting", "arm", "share", "accuracy", "labels", "seeds_reaching", "seeds"]
+    caption = (
+        "Labels needed to reach a share of full-data accuracy, median over seeds (linear between "
+        f"rounds); full-data accuracy is {' or '.join(sorted(sources))}. Where the median seed never "
+        "gets there, how many seeds do."
+    )
+    heads = ["setting", "arm", "full (%)", *(f"{share:.0%}" for share in SHARES)]
+    return Table(
+        "labels-to-reach",
+        caption,
+        pd.DataFrame(records, columns=names),
+        pd.DataFrame(shown, columns=heads),
+    )
+
+
+def cost_table(metrics: pd.DataFrame) -> Table:
+    """Wall seconds a run, and of its median round, by arm."""
+    records = []
+    for setting, rows in by_setting(metrics):
+        for arm in in_order(rows["arm"]):
+            runs = rows[rows["arm"] == arm]
+            total = float(runs.groupby("run")["seconds"].sum().mean())
+            records.append((setting, arm, total, float(runs["seconds"].median())))
+    data = pd.DataFrame(
+        records, columns=["setting", "arm", "seconds_a_run", "median_round_seconds"]
+    )
+    shown = data[["setting", "arm"]].assign(
+        **{
+            "seconds a run": data["seconds_a_run"].map("{:.2f}".format),
+            "median round": data["median_round_seconds"].map("{:.3f}".format),
+        }
+    )
+    caption = (
+        "Wall seconds, compilation included; the seconds of a round are shared equally by the runs "
+        "that ran together."
+    )
+    return Table("cost", caption, data, shown)
+
+
+def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
+    """Area under the curve against seconds a run, one mark an arm of one setting."""
+    figure, axes = new_figure()
+    area = stats.t_interval(areas(rows)).mean
+    arms = in_order(rows["arm"])
+    for arm, height in zip(arms, area, strict=True):
+        runs = rows[rows["arm"] == arm]
+        seconds = runs.groupby("run")["seconds"].sum().mean()
+        style = styles[arm]
+        axes.plot(seconds, height, style["marker"], color=style["color"], markersize=8)
+        axes.annotate(arm, (seconds, height), (6, 4), textcoords="offset points", fontsize=9)
+    title = rows["setting"].iloc[0]
+    axes.set_xscale("log")
+    axes.margins(x=0.3, y=0.15)
+    dress(
+        axes, xlabel="seconds a run", ylabel="area under accuracy curve", title=title, percent=True
+    )
+    return figure

@@ -1,0 +1,108 @@
+"""How figures look: colours, markers and dashes told apart in any colour vision and in grey print."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's palette, its yellow darkened to be read on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+DASHES = ("-", "--", "-.")
+BASELINE_STYLE = {"color": "#000000", "marker": ".", "linestyle": ":"}
+
+
+class MetricStyle(NamedTuple):
+    """How a metric is named and shown.
+
+    Attributes:
+      label: on an axis.
+      percent: shown as a percentage.
+      higher: whether higher is better.
+    """
+
+    label: str
+    percent: bool
+    higher: bool
+
+
+METRICS = {
+    "accuracy": MetricStyle("test accuracy", True, True),
+    "balanced_accuracy": MetricStyle("balanced test accuracy", True, True),
+    "macro_f1": MetricStyle("macro F1", True, True),
+    "auroc": MetricStyle("AUROC", True, True),
+    "nll": MetricStyle("negative log-likelihood", False, False),
+    "ece": MetricStyle("expected calibration error", True, False),
+    "brier": MetricStyle("Brier score", False, False),
+    "unknown_ratio": MetricStyle("unknown ratio of the batch", True, True),
+    "classes_seen": MetricStyle("classes seen", False, True),
+    "seconds": MetricStyle("seconds", False, False),
+}
+
+
+def arm_styles(arms: Sequence[str], baseline: str = "random") -> dict[str, dict[str, Any]]:
+    """Line style of each arm; the baseline is black and dotted wherever it stands."""
+    styles: dict[str, dict[str, Any]] = {}
+    position = 0
+    for arm in arms:
+        if arm == baseline:
+            styles[arm] = dict(BASELINE_STYLE)
+            continue
+        styles[arm] = {
+            "color": PALETTE[position % len(PALETTE)],
+            "marker": MARKERS[position % len(MARKERS)],
+            "linestyle": DASHES[position // len(PALETTE) % len(DASHES)],
+        }
+        position += 1
+    return styles
+
+
+def new_figure(width: float = 5.6, height: float = 3.9, panels: int = 1) -> tuple[Figure, Any]:
+    """A figure and its axes (a list when there are several panels), in inches.
+
+    The object interface, not pyplot: no display is looked for and no global state is left.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    return figure, axes[0] if panels == 1 else list(axes)
+
+
+def dress(axes: Axes, *, xlabel: str, ylabel: str, title: str, percent: bool = False) -> None:
+    """Labels, light grid, no frame; fractions shown in per cent."""
+    from matplotlib.ticker import PercentFormatter
+
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend under the plot, in columns as wide as its longest entry asks."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1:
+        columns = max(1, min(4, int(60 / (6 + max(map(len, labels))))))
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+        )
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """The figure as `png` (200 dots an inch) or `svg`; the same bytes for the same figure."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": "jal"}
+    with matplotlib.rc_context({"svg.hashsalt": "jal"}):
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+    return buffer.getvalue()
