@@ -60,6 +60,18 @@ configs:    {configs}, or a file of your own
 """
 
 
+_REPORT_DESCRIPTION = """\
+Compares the strategies of one or more sweeps, and writes into the folder --out:
+
+  report.html   one page that needs no other file: learning curves, gain over random, win matrices,
+                paired tests, ranks, label efficiency, unknown ratio, calibration, first picks, cost
+  figures/      every figure as PNG and SVG
+  tables/       every table as CSV and LaTeX
+
+  jal report runs/pets runs/dtd --out=reports/clip
+"""
+
+
 def _key_help() -> str:
     from jal.config import SWEEP_FIELDS
 
@@ -127,6 +139,30 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument(
         "--skip_bad", action="store_true", help="leave unreadable images out instead of stopping"
     )
+    report = commands.add_parser(
+        "report",
+        help="figures, tests and tables from the workdirs of sweeps, as one page",
+        description=_REPORT_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        usage="jal report WORKDIR [WORKDIR …] --out=DIR [--baseline=ARM] [--images=FOLDER|NPZ]",
+    )
+    report.add_argument(
+        "workdirs", nargs="+", metavar="WORKDIR", help="of a sweep, finished or not"
+    )
+    report.add_argument("--out", required=True, help="folder for the report; made if missing")
+    report.add_argument("--baseline", default="random", help="what is compared with [random]")
+    report.add_argument(
+        "--full_accuracy",
+        action="append",
+        default=[],
+        metavar="[DATASET=]X",
+        help="accuracy with all labels, for label efficiency [the best seen]",
+    )
+    report.add_argument(
+        "--images", default="", help="what pool positions look like: a folder or .npz"
+    )
+    report.add_argument("--title", default="", help="of the page")
     return parser
 
 
@@ -244,6 +280,22 @@ def _print_table(console: Console, table: DataFrame) -> None:
     console.print(shown)
 
 
+def _report(arguments: argparse.Namespace, rest: list[str]) -> None:
+    if rest:
+        raise JalError(f"unknown argument {rest[0]!r}; see jal report --help.")
+
+    from jal.report.command import run
+
+    run(
+        arguments.workdirs,
+        arguments.out,
+        baseline=arguments.baseline,
+        full_accuracy=arguments.full_accuracy,
+        images=arguments.images,
+        title=arguments.title,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code (2 when the input is wrong)."""
     parser = _parser()
@@ -255,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        {"sweep": _sweep, "embed": _embed}[parsed.command](parsed, rest)
+        {"sweep": _sweep, "embed": _embed, "report": _report}[parsed.command](parsed, rest)
     except JalError as error:
         print(f"jal: {error}", file=sys.stderr)
         return 2

@@ -49,7 +49,7 @@ def with_settings(metrics: pd.DataFrame) -> pd.DataFrame:
     setting = metrics["dataset"].astype(str)
     for name in settings_of(metrics)[1:]:
         if metrics[name].nunique() > 1 or (
-            name == "backbone" and (metrics[name] != "unknown").all()
+            name == "backbone" and not metrics[name].isin(("unknown", "none")).any()
         ):
             words = metrics[name].astype(str)
             setting = setting + ", " + (words if name != "ssl" else "ssl " + words)

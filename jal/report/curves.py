@@ -24,11 +24,22 @@ Styles = Mapping[str, Mapping[str, Any]]
 
 
 def _draw(
-    axes: Axes, x: np.ndarray, values: np.ndarray, label: str, style: Mapping[str, Any]
+    axes: Axes,
+    x: np.ndarray,
+    values: np.ndarray,
+    label: str,
+    style: Mapping[str, Any],
+    spread: str = "interval",
+    alpha: float = 0.13,
 ) -> None:
-    """One arm: mean line and 95 % t-interval of f[rounds, seeds]."""
+    """One arm: mean line, and the 95 % t-interval or ± sd of f[rounds, seeds]."""
     band = stats.t_interval(values)
     known = band.number > 0
+    low, high = band.low, band.high
+    if spread == "sd":
+        counted = np.where(band.number > 1, band.number, np.nan)
+        sd = np.sqrt(np.nansum((values - band.mean[:, None]) ** 2, axis=1) / (counted - 1))
+        low, high = band.mean - sd, band.mean + sd
     every = max(1, int(known.sum()) // 10)
     axes.plot(
         x[known],
@@ -39,17 +50,18 @@ def _draw(
         markevery=every,
         **style,
     )
-    axes.fill_between(x, band.low, band.high, color=style["color"], alpha=0.13, linewidth=0)
+    axes.fill_between(x, low, high, color=style["color"], alpha=alpha, linewidth=0)
 
 
 def _labels(rows: pd.DataFrame) -> np.ndarray:
     return rows.groupby("round")["labelled"].first().to_numpy(float)
 
 
-def spread_note(rows: pd.DataFrame) -> str:
+def spread_note(rows: pd.DataFrame, spread: str = "interval") -> str:
     """What a band means, for a title: how many seeds there are."""
     seeds = rows["seed"].nunique()
-    return f"mean and 95 % interval, {seeds} seeds" if seeds > 1 else "one seed"
+    words = "mean and 95 % interval" if spread == "interval" else "mean ± sd"
+    return f"{words} of {seeds} seeds" if seeds > 1 else "one seed"
 
 
 def draw_metric(
@@ -59,13 +71,18 @@ def draw_metric(
     arms: Sequence[str],
     styles: Styles,
     title: str,
+    spread: str = "interval",
 ) -> None:
     """A metric against labels, for each arm of one setting."""
+    # Many bands on top of each other hide the lines.
+    alpha = 0.13 if len(arms) <= 6 else 0.05
     for arm, values in zip(arms, cube(rows, metric, arms), strict=True):
         if not np.isnan(values).all():
-            _draw(axes, _labels(rows), values, arm, styles[arm])
+            _draw(axes, _labels(rows), values, arm, styles[arm], spread, alpha)
     shown = METRICS[metric]
     dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
+    if rows[metric].min() >= 0:
+        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))  # an interval may reach below
 
 
 def metric_figure(rows: pd.DataFrame, metric: str, styles: Styles) -> Figure:
@@ -86,21 +103,25 @@ def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | N
     gains = values - values[arms.index(baseline)]
     figure, axes = new_figure()
     axes.axhline(0, color="black", linewidth=0.8)
+    alpha = 0.13 if len(arms) <= 6 else 0.05
     for arm, gain in zip(arms, gains, strict=True):
         if arm != baseline:
-            _draw(axes, _labels(rows), gain, arm, styles[arm])
+            _draw(axes, _labels(rows), gain, arm, styles[arm], alpha=alpha)
     title = f"{rows['setting'].iloc[0]}: paired over seeds, 95 % interval"
     dress(axes, xlabel="labels", ylabel=f"accuracy less {baseline}'s", title=title, percent=True)
     legend_below(figure, axes)
     return figure
 
 
-def plot_curves(result: SweepResult | pd.DataFrame, metric: str = "accuracy") -> Figure:
-    """Learning curves of a sweep: mean and 95 % t-interval over seeds, one panel a setting.
+def plot_curves(
+    result: SweepResult | pd.DataFrame, metric: str = "accuracy", spread: str = "sd"
+) -> Figure:
+    """Learning curves of a sweep, one panel a setting: the mean over seeds in a band.
 
     Args:
       result: what `jal.sweep` returns, or its `metrics`.
       metric: a column of `jal.results.METRIC_COLUMNS`.
+      spread: of the band: "sd" for ± one standard deviation, "interval" for the mean's 95 % t-interval.
 
     Returns:
       A matplotlib figure; `figure.savefig(path)` writes it.
@@ -113,8 +134,8 @@ def plot_curves(result: SweepResult | pd.DataFrame, metric: str = "accuracy") ->
     panels = [axes] if len(settings) == 1 else axes
     for panel, setting in zip(panels, settings, strict=True):
         rows = metrics[metrics["setting"] == setting]
-        title = f"{setting}: {spread_note(rows)}"
-        draw_metric(panel, rows, metric, in_order(rows["arm"]), styles, title)
+        title = f"{setting}: {spread_note(rows, spread)}"
+        draw_metric(panel, rows, metric, in_order(rows["arm"]), styles, title, spread)
     legend_below(figure, max(panels, key=lambda panel: len(panel.lines)))
     return figure
 

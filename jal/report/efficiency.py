@@ -118,6 +118,8 @@ def cost_table(metrics: pd.DataFrame) -> Table:
 
 def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
     """Area under the curve against seconds a run, one mark an arm of one setting."""
+    from matplotlib.ticker import LogLocator
+
     figure, axes = new_figure()
     area = stats.t_interval(areas(rows)).mean
     arms = in_order(rows["arm"])
@@ -129,6 +131,9 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
         axes.annotate(arm, (seconds, height), (6, 4), textcoords="offset points", fontsize=9)
     title = rows["setting"].iloc[0]
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.3, y=0.15)
     dress(
         axes, xlabel="seconds a run", ylabel="area under accuracy curve", title=title, percent=True

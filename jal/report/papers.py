@@ -69,6 +69,7 @@ def half_gain_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
             axes.plot(rounds, band.mean, color=colour, marker=marker, markersize=4, label=backbone)
             axes.fill_between(rounds, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
         axes.axhline(0, color="black", linewidth=0.8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         title = f"{_name(rows, metrics)}: mean of {rows['arm'].nunique()} strategies"
         dress(
             axes,

@@ -1,0 +1,236 @@
+"""The report: from real workdirs to a page that stands alone, its figures and its tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jal
+from jal.cli import main
+from jal.errors import JalError
+from jal.report import make_report
+from jal.report.arms import with_arms, with_settings
+from jal.report.command import parse_full
+from jal.report.papers import half_gain_figures, learner_figures, ssl_figures, unknown_figures
+from jal.report.style import arm_styles
+from jal.report.wins import win_matrix
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real sweep of the bundled digits."""
+    folder = tmp_path_factory.mktemp("sweep") / "digits"
+    jal.sweep("digits", "random,margins", seeds=3, rounds=4, probe__max_epochs=20, workdir=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(workdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    make_report([workdir], out)
+    return out
+
+
+def test_the_page_stands_alone(made: Path) -> None:
+    page = (made / "report.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert sources
+    assert all(source.startswith(("data:image/svg+xml;base64,", "#")) for source in sources)
+    assert "<script" not in page
+    assert 'name="viewport"' in page
+    # Every jump of the table of contents has its target.
+    for anchor in re.findall(r'href="#([^"]*)"', page):
+        assert f'id="{anchor}"' in page
+
+
+def test_every_section_that_has_data_is_there(made: Path) -> None:
+    headings = re.findall(r"<h2>([^<]*)</h2>", (made / "report.html").read_text())
+    for heading in (
+        "Learning curves", "Gain over random", "Area under the curve", "Win matrix", "Average ranks",
+        "Label efficiency", "Unknown ratio", "Calibration", "First picks", "Cost",
+        "Gain from doubling the labels",
+    ):  # fmt: skip
+        assert heading in headings
+    assert "Label propagation" not in headings  # nothing was swept with it
+    assert "PEAL against linear probing" not in headings
+
+
+def test_figures_and_tables_lie_beside_the_page(made: Path) -> None:
+    pngs = {path.stem for path in (made / "figures").glob("*.png")}
+    assert pngs == {path.stem for path in (made / "figures").glob("*.svg")}
+    assert {"win-matrix", "accuracy-digits-pixels"} <= pngs
+    for path in (made / "figures").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+    for path in (made / "tables").glob("*.csv"):
+        assert not pd.read_csv(path).empty
+        latex = path.with_suffix(".tex").read_text()
+        assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
+
+
+def test_the_same_report_twice_is_the_same_bytes(workdir: Path, made: Path, tmp_path: Path) -> None:
+    make_report([workdir], tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == (made / "report.html").read_bytes()
+
+
+def test_accuracy_table_holds_the_means_of_the_metrics(workdir: Path, made: Path) -> None:
+    metrics = pd.read_csv(workdir / "metrics.csv")
+    table = pd.read_csv(made / "tables" / "accuracy-digits-pixels.csv")
+    expected = metrics.groupby(["strategy", "labelled"])["accuracy"].mean()
+    shown = table.set_index(["arm", "labelled"])["accuracy"]
+    np.testing.assert_allclose(shown.sort_index(), expected.sort_index(), rtol=1e-6)
+
+
+def test_an_unfinished_sweep_is_reported_with_what_is_missing(
+    workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "part"
+    part.mkdir()
+    metrics = pd.read_csv(workdir / "metrics.csv")
+    metrics[(metrics["strategy"] == "random") | (metrics["round"] < 3)].to_csv(
+        part / "metrics.csv", index=False
+    )
+    (part / "status.json").write_text('{"finished": false}')
+    assert main(["report", str(part), f"--out={tmp_path / 'out'}"]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "is unfinished" in output
+    assert "margins, seeds 1, 2, 3: rounds 3–4 of 4 missing" in output
+
+
+def damaged(workdir: Path, folder: Path, text: str) -> Path:
+    folder.mkdir()
+    (folder / "metrics.csv").write_text(text)
+    return folder
+
+
+def test_bad_input_is_one_line_each(
+    workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (workdir / "metrics.csv").read_text()
+    out = f"--out={tmp_path / 'out'}"
+    file = tmp_path / "file"
+    file.write_text("")
+    cases: list[tuple[list[str], str]] = [
+        ([str(tmp_path / "none"), out], "there is no folder"),
+        ([str(tmp_path), out], "holds no metrics.csv"),
+        ([str(workdir), str(workdir), out], "given twice"),
+        ([str(damaged(workdir, tmp_path / "a", "x,y\n1,2\n")), out], "has no column"),
+        ([str(damaged(workdir, tmp_path / "b", "")), out], "is damaged"),
+        ([str(damaged(workdir, tmp_path / "c", text.split("\n")[0] + "\n")), out], "has no rows"),
+        ([str(damaged(workdir, tmp_path / "d", text[: len(text) // 2])), out], "damaged|no number"),
+        ([str(workdir), f"--out={file}/x"], "cannot write the report"),
+        ([str(workdir), out, "--baseline=nope"], "there is no arm 'nope'"),
+        ([str(workdir), out, "--full_accuracy=high"], "write an accuracy"),
+        ([str(workdir), out, "--images=nowhere"], "there is no folder or file"),
+        ([str(workdir), out, "--config.seeds=1"], "unknown argument"),
+    ]
+    for words, message in cases:
+        assert main(["report", *words]) == 2, words
+        error = capsys.readouterr().err
+        assert re.search(message, error), (words, error)
+        assert len(error.splitlines()) == 1
+        assert error.startswith("jal: ")
+
+
+def test_full_accuracy_by_data_set() -> None:
+    assert parse_full(["0.9", "pets=0.8"]) == {"": 0.9, "pets": 0.8}
+    with pytest.raises(JalError, match="0 to 1"):
+        parse_full(["pets=1.2"])
+
+
+def study(accuracies: dict[str, list[list[float]]], **columns: Any) -> pd.DataFrame:
+    """Tidy rows of arm → seeds → rounds."""
+    rows = [
+        {
+            "run": 100 * position + seed, "dataset": "toy", "backbone": "unknown",
+            "learner": "frozen", "strategy": strategy, "init": "random", "seed": seed,
+            "round": number, "labelled": 10 * number, "accuracy": accuracy,
+            "unknown_ratio": np.nan if number == 1 else 0.5,
+        }
+        | columns
+        for position, (strategy, seeds) in enumerate(accuracies.items())
+        for seed, rounds in enumerate(seeds, start=1)
+        for number, accuracy in enumerate(rounds, start=1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def prepared(frame: pd.DataFrame) -> pd.DataFrame:
+    return with_arms(with_settings(frame))
+
+
+def test_win_matrix_of_three_strategies_worked_by_hand() -> None:
+    """a beats b in round 1 only, and c always; b and c differ too noisily to be told apart.
+
+    Paired differences over the three seeds: a − b is .10, .11, .09 in round 1 (t = 17.3, beyond
+    t(2, 5 %) = 4.30) and +.1, −.1, +.1 in round 2 (t = .5); a − c is .20, .21, .19 in both
+    (t = 34.6); b − c is .10, .10, .10 in round 1 (no spread, so significant) and .10, .31, .09 in
+    round 2 (t = 2.33, not significant).
+    """
+    a = [[0.50, 0.60], [0.60, 0.60], [0.55, 0.60]]
+    b = [[0.40, 0.50], [0.49, 0.70], [0.46, 0.50]]
+    c = [[0.30, 0.40], [0.39, 0.39], [0.36, 0.41]]
+    matrix = win_matrix(prepared(study({"a": a, "b": b, "c": c})))
+    assert matrix is not None
+    np.testing.assert_allclose(matrix.cells, [[0, 0.5, 1], [0, 0, 0.5], [0, 0, 0]])
+    np.testing.assert_allclose(matrix.beaten, [0, 0.25, 0.75])
+
+
+CURVES = {"random": [[0.2, 0.4, 0.5, 0.6], [0.3, 0.4, 0.6, 0.7]]}
+
+
+def test_gain_over_half_is_drawn_by_backbone() -> None:
+    frame = pd.concat(
+        [
+            study(CURVES, backbone="clip"),
+            study(CURVES, backbone="dino").assign(run=lambda rows: rows["run"] + 1000),
+        ],
+        ignore_index=True,
+    )
+    (figure,) = half_gain_figures(prepared(frame)).values()
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    # Rounds 2 − 1 and 4 − 2, means over two seeds.
+    np.testing.assert_allclose(lines["clip"], [0.15, 0.25])
+    np.testing.assert_allclose(lines["dino"], [0.15, 0.25])
+
+
+def test_label_propagation_is_drawn_as_a_difference() -> None:
+    better = {"random": (np.array(CURVES["random"]) + 0.1).tolist()}
+    frame = pd.concat(
+        [
+            study(CURVES, ssl="False"),
+            study(better, ssl="True").assign(run=lambda rows: rows["run"] + 1000),
+        ],
+        ignore_index=True,
+    )
+    (figure,) = ssl_figures(prepared(frame), arm_styles(["random"])).values()
+    drawn = figure.axes[0].lines[-1].get_ydata()
+    np.testing.assert_allclose(drawn, 0.1)
+
+
+def test_peal_is_drawn_against_linear_probing() -> None:
+    frame = pd.concat(
+        [
+            study(CURVES),
+            study(CURVES, learner="lora").assign(run=lambda rows: rows["run"] + 1000),
+        ],
+        ignore_index=True,
+    )
+    (figure,) = learner_figures(prepared(frame)).values()
+    labels = {line.get_label() for line in figure.axes[0].lines}
+    assert labels == {"linear probing, random", "PEAL, random"}
+    (bars,) = unknown_figures(prepared(frame)).values()
+    heights = {patch.get_height() for patch in bars.axes[0].patches}
+    assert heights == {0.5}
+
+
+def test_configs_and_environments_are_in_the_page(workdir: Path, made: Path) -> None:
+    page = (made / "report.html").read_text()
+    environment = json.loads((workdir / "environment.json").read_text())
+    assert environment["pool_fingerprint"] in page
+    assert "config of" in page
