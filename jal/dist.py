@@ -80,6 +80,15 @@ def agreed(decision: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.int32(decision)))
 
 
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set on any process; the same answer on all."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(np.any(multihost_utils.process_allgather(np.int32(flag))))
+
+
 def wait_for_all(name: str) -> None:
     """Returns once every process is here."""
     if jax.process_count() > 1:

@@ -127,7 +127,10 @@ class SweepProgress:
                 highlight=False,
                 soft_wrap=True,
             )
-        if self._stopping:
+        from jal.dist import any_process
+
+        # All processes stop after the same round, or the others would wait for this one in the next.
+        if any_process(self._stopping):
             raise KeyboardInterrupt
 
     def note(self, text: str) -> None:

@@ -121,3 +121,5 @@ def test_one_process_agrees_with_itself() -> None:
     assert dist.is_first()
     assert dist.agreed(True)
     assert not dist.agreed(False)
+    assert dist.any_process(True)
+    assert not dist.any_process(False)
