@@ -5,6 +5,7 @@ import jal
 pool = jal.from_arrays(train_x, train_y, test_x, test_y)
 result = jal.sweep(pool, "random, margins, dropquery", seeds=5)
 result.metrics.groupby(["strategy", "labelled"])["accuracy"].mean()
+jal.plot_curves(result).savefig("curves.png")
 """
 
 import importlib
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jal.errors import JalError
     from jal.experiment import make_experiment
     from jal.pool import digits, from_arrays, from_npz, load
+    from jal.report import make_report, plot_curves
     from jal.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
     from jal.sweep import SweepResult, run_sweep, sweep
     from jal.types import Pool
@@ -34,6 +36,8 @@ _HOMES = {
     "from_arrays": "jal.pool",
     "from_npz": "jal.pool",
     "load": "jal.pool",
+    "make_report": "jal.report",
+    "plot_curves": "jal.report",
     "Choice": "jal.spec",
     "ExperimentSpec": "jal.spec",
     "ProbeSpec": "jal.spec",
@@ -57,6 +61,8 @@ __all__ = [
     "load",
     "make_batches",
     "make_experiment",
+    "make_report",
+    "plot_curves",
     "run_sweep",
     "sweep",
 ]

@@ -122,7 +122,8 @@ def load_study(paths: Sequence[str | Path]) -> Study:
     together = pd.concat(metrics, ignore_index=True)
     for column in SETTING_COLUMNS:
         if column in together:
-            together[column] = together[column].fillna("none").astype(str)
+            absent = "False" if column == "ssl" else "none"
+            together[column] = together[column].fillna(absent).astype(str)
     together = with_arms(with_settings(_without_twins(together)))
     _check_budgets(together)
     return Study(
