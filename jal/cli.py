@@ -234,7 +234,9 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
     )
     if len(batches) < config.rounds:
         console.print(f"the pool ends after {len(batches)} of the {config.rounds} rounds asked for")
-    with SweepProgress(sum(group.spec.rounds for group in groups), console) as progress:
+    only = config.execution.group
+    asked = groups if only < 0 else groups[only : only + 1]
+    with SweepProgress(sum(group.spec.rounds for group in asked), console) as progress:
         result = run_sweep(
             config,
             loaded,
@@ -244,8 +246,8 @@ def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
             images=images,
         )
     _print_table(console, summary_table(result.metrics))
-    console.print(f"curves:  {Path(arguments.workdir) / CURVES}", highlight=False, soft_wrap=True)
-    console.print(f"results: {arguments.workdir}", highlight=False, soft_wrap=True)
+    console.print(f"curves:  {result.workdir}/{CURVES}", highlight=False, soft_wrap=True)
+    console.print(f"results: {result.workdir}", highlight=False, soft_wrap=True)
 
 
 def _embed(arguments: argparse.Namespace, overrides: list[str]) -> None:
@@ -267,7 +269,7 @@ def _print_table(console: Console, table: DataFrame) -> None:
         pad_edge=False,
     )
     for column in table.columns:
-        words = column in ("strategy", "init")
+        words = column in ("strategy", "init", "learner", "ssl")
         shown.add_column(
             column,
             justify="left" if words else "right",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from jax import lax
 from jal import metrics, probe, selection
 from jal.learners import frozen
 from jal.propagate import Graph, build_graph
-from jal.spec import ExperimentSpec, ProbeSpec
+from jal.spec import ExperimentSpec, ProbeSpec, bucket
 from jal.types import ALState, Array, Hyper, Key, Labelled, Metrics, Pool, Strategy, View
 
 _PREPARE_SEED = 0
@@ -192,9 +192,14 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
     Returns:
       `experiment(key, pool, caches=None, hyper=None) -> (ALState, Metrics)`, the metrics with a
       leading axis of rounds. `jax.vmap(experiment, in_axes=(0, None))(keys, pool)` is the sweep;
-      `caches` (from `prepare`) spares each call the per-pool work; `hyper` may be mapped over too.
+      `caches` (from `prepare_all`) spares each call the per-pool work; `hyper` may be mapped over too.
     """
-    later = list(enumerate(spec.batches))[1:]
+    labelled = accumulate(spec.batches)
+    # A scan's rounds share one batch size and one bucket.
+    later = [
+        (number, batch, bucket(count, spec.budget))
+        for number, (batch, count) in enumerate(zip(spec.batches, labelled, strict=True), start=1)
+    ][1:]
     first_batch = selection.make_init(spec.init)
     strategy = selection.make_strategy(spec.strategy)
 
@@ -205,20 +210,22 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
             caches = prepare_all(spec, pool)
         hyper = default_hyper(spec.probe) if hyper is None else hyper
 
-        def fit(state: ALState, index: Array | int) -> tuple[ALState, Metrics]:
-            return fit_and_measure(spec.probe, spec.budget, state, pool, hyper, index, caches.graph)
+        def fit(state: ALState, index: Array | int, size: int) -> tuple[ALState, Metrics]:
+            return fit_and_measure(spec.probe, size, state, pool, hyper, index, caches.graph)
 
         state = begin(first_batch, spec.probe, spec.batches, key, pool, caches.init)
         state = start_strategy(strategy, state, pool, caches.strategy)
-        state, first = fit(state, 1)
+        state, first = fit(state, 1, bucket(spec.batches[0], spec.budget))
         rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]
-        for k, group in groupby(later, key=lambda item: item[1]):
+        for (k, size), group in groupby(later, key=lambda item: item[1:]):
 
-            def step(state: ALState, index: Array, k: int = k) -> tuple[ALState, Metrics]:
+            def step(
+                state: ALState, index: Array, k: int = k, size: int = size
+            ) -> tuple[ALState, Metrics]:
                 asked = query(strategy, k, state, pool.features, pool, caches.strategy, index)
-                return fit(asked, index)
+                return fit(asked, index, size)
 
-            indices = jnp.array([position + 1 for position, _ in group])
+            indices = jnp.array([number for number, *_ in group])
             state, measured = lax.scan(step, state, indices)
             rows.append(measured)
         return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -139,7 +140,7 @@ def from_images(
         tuple(test_ids) or tuple(map(str, range(len(test)))),
         names,
         name,
-        mark or fingerprint([a.tobytes() for a in (images, labels, test, known)]),
+        mark or fingerprint((images, labels, test, known)),
     )
 
 
@@ -209,7 +210,7 @@ def _decode(
         images = np.zeros(shape, np.uint8)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{split}.partial.npy"
+        partial = folder / f".{split}.{uuid4().hex}.npy"  # other jobs may write it too
         images = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
     labels: list[int] = []
     ids: list[str] = []

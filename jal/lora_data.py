@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -62,7 +63,7 @@ def _features(images: ImagePool, backbone: Backbone, folder: str | None) -> Load
     path = Path(folder) / f"{images.name}-features-{mark[:16]}.npz"
     if not path.is_file():
         pool = frozen_pool(images, backbone).pool
-        partial = path.with_suffix(".partial.npz")
+        partial = path.with_name(f".{path.stem}.{uuid4().hex}.npz")  # other jobs may write it too
         np.savez(
             partial,
             train_x=pool.features,

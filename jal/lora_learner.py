@@ -275,12 +275,13 @@ def make_lora_learner(
         return carry.state, carry.step // jnp.maximum(batches, 1)
 
     def embed(state: LoraState, base: Params, inputs: Array) -> Array:
-        few = at_once if at_once and inputs.shape[0] % at_once == 0 else inputs.shape[0]
-        if few == inputs.shape[0]:
+        rows = inputs.shape[0]
+        few = next(size for size in range(min(at_once or rows, rows), 0, -1) if rows % size == 0)
+        if few == rows:
             return features(state.adapters, base, inputs)
         groups = inputs.reshape(-1, few, *inputs.shape[1:])
         found = lax.map(lambda group: features(state.adapters, base, group), groups)
-        return found.reshape(inputs.shape[0], -1)
+        return found.reshape(rows, -1)
 
     return LoraLearner(start, train, embed, prefix)
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jal import experiment, probe, programs, selection
+from jal import dist, experiment, probe, programs, selection
 from jal.backbones.encoder import compute_params
 from jal.backbones.preprocess import Preprocessing
 from jal.backbones.spec import ViTSpec
@@ -21,7 +21,7 @@ from jal.mapping import Layout, over_runs
 from jal.plan import Group
 from jal.prefix import compute_prefix
 from jal.programs import Program
-from jal.rounds import Drive, hyper_of, prepare_caches
+from jal.rounds import Drive, Prepared, hyper_of, prepare_caches
 from jal.spec import bucket
 from jal.types import ALState, Array, Metrics, Pool
 
@@ -90,7 +90,12 @@ def _measure(layout: Layout) -> Program:
 
 
 def drive_lora(
-    group: Group, pool: Pool, layout: Layout, data: LoraData, export: Export | None = None
+    group: Group,
+    pool: Pool,
+    layout: Layout,
+    data: LoraData,
+    export: Export | None,
+    prepared: Prepared,
 ) -> Drive:
     """Rounds of the LoRA learner: one compiled training call, then the images in chunks.
 
@@ -100,15 +105,24 @@ def drive_lora(
       layout: where the runs go.
       data: images and backbone.
       export: told of every round's adapters, as numpy arrays with a leading axis of runs.
+      prepared: the per-pool work of earlier groups; added to.
     """
     spec, recipe, backbone, images = group.spec, group.lora, data.backbone, data.images
     assert recipe is not None
     learner = learner_for(recipe, data, layout)
-    caches, hyper = prepare_caches(group, pool, layout), layout.spread(hyper_of(group))
+    caches = prepare_caches(group, pool, layout, prepared)
+    hyper = layout.spread(hyper_of(group))
     runs = layout.spread((np.asarray(group.seeds, np.uint32), group.first))
     weights = compute_params(backbone.spec, backbone.params)
-    base = layout.share(weights)
-    tokens = compute_prefix(learner, recipe, backbone, weights, images, data.folder)
+    if ("base", layout.mesh) not in prepared:
+        prepared["base", layout.mesh] = layout.share(weights)
+    base = prepared["base", layout.mesh]
+    frozen_part = (recipe.prefix_length(backbone.spec), recipe.prefix_dtype(backbone.spec))
+    if frozen_part not in prepared:
+        prepared[frozen_part] = compute_prefix(
+            learner, recipe, backbone, weights, images, data.folder
+        )
+    tokens = prepared[frozen_part]
     from_pixels = tokens is None or recipe.augments
     frozen_features = np.asarray(pool.features) if recipe.head == "probe" else None
 
@@ -123,7 +137,7 @@ def drive_lora(
         """The labelled images (or their prefix tokens) of every run, padded to a bucket."""
         size = bucket(count, spec.budget)
         rows = order[:, :size]
-        source = images.images if from_pixels else tokens.pool  # type: ignore[union-attr]
+        source = images.images if from_pixels else tokens.pool
         # Rows in file order: a memory map is read forwards.
         unique, back = np.unique(rows, return_inverse=True)
         inputs = np.asarray(source[unique])[back.reshape(rows.shape)]
@@ -147,7 +161,9 @@ def drive_lora(
         test_features = embedded(learned, test_inputs)
         state, measured = _measure(layout)((state, learned, test_features, epochs), pool, number)
         if export is not None:
-            export(number, layout.collect(learned))
+            collected = layout.collect(learned)
+            if dist.is_first():
+                export(number, collected)
         # After the last round nothing is queried, so the pool's features would go unread.
         features = None if number == spec.rounds else embedded(learned, pool_inputs)
         return state, measured, features

@@ -155,6 +155,8 @@ def make_layout(
     """
     if mode not in MODES:
         raise JalError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}, scan.")
+    if chunk < 0:
+        raise JalError(f"execution.chunk is {chunk}; it must be at least 0 (all at once).")
     available = jax.devices()
     if not 0 <= devices <= len(available):
         raise JalError(f"devices is {devices}, but there are {len(available)}; 0 takes all.")

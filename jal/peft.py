@@ -15,6 +15,7 @@ from jal.backbones.hf import Backbone
 from jal.backbones.lora import Params, first_adapted
 from jal.backbones.spec import LoRASpec, ViTSpec
 from jal.errors import JalError
+from jal.results import write_atomically
 
 if TYPE_CHECKING:
     from jal.lora_learner import LoraState
@@ -194,14 +195,18 @@ def save_adapters(
     from safetensors.numpy import save
 
     at = epath.Path(folder)
-    at.mkdir(parents=True, exist_ok=True)
     head = {
         name: np.ascontiguousarray(getattr(state.head, name))
         for name in ("kernel", "bias", "mean", "variance")
     }
-    (at / WEIGHTS).write_bytes(save(to_peft(spec, lora, state.adapters, naming)))
-    (at / HEAD).write_bytes(save(head, {"dropout": repr(state.head.dropout)}))
-    (at / CONFIG).write_text(json.dumps(config_of(spec, lora, model, naming), indent=2))
+    config = json.dumps(config_of(spec, lora, model, naming), indent=2)
+    try:
+        at.mkdir(parents=True, exist_ok=True)
+        write_atomically(at / WEIGHTS, save(to_peft(spec, lora, state.adapters, naming)))
+        write_atomically(at / HEAD, save(head, {"dropout": repr(state.head.dropout)}))
+        write_atomically(at / CONFIG, config.encode())
+    except OSError as error:
+        raise JalError(f"cannot write adapters to {at}: {error.strerror or error}.") from error
 
 
 def load_adapters(folder: str | Path, spec: ViTSpec) -> tuple[LoRASpec, LoraState]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import jax
 import ml_dtypes
@@ -111,9 +112,12 @@ def _tokens(
     path, done = folder / f"{split}.npy", folder / f"{split}.json"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        target = np.lib.format.open_memmap(path, "w+", stored, shape)
+        # A name of its own: several jobs may fill one folder at the same time, with the same bytes.
+        partial = folder / f".{split}.{uuid4().hex}.npy"
+        target = np.lib.format.open_memmap(partial, "w+", stored, shape)
         _fill(run, base, pixels, target.view(kind))
         target.flush()
+        partial.replace(path)
         done.write_text(json.dumps({"shape": shape, "dtype": dtype}))
     return np.load(path, mmap_mode="r").view(kind)
 

@@ -83,7 +83,7 @@ def normalise_batch(rows: Array, weights: Array) -> tuple[Array, Array, Array, A
     A batch of one row has no variance: it is reported as NaN for the caller to skip.
     """
     count = weights.sum()
-    mean = weights @ rows / jnp.maximum(count, 1)
+    mean = jnp.dot(weights, rows, precision=PRECISION) / jnp.maximum(count, 1)
     centred = (rows - mean) * weights[:, None]
     squares = jnp.square(centred).sum(axis=0)
     normalised = centred * lax.rsqrt(squares / jnp.maximum(count, 1) + EPSILON)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal.chunks import fold_rows, map_rows
+from jal.cluster import PRECISION
 from jal.neighbours import inverse_norms, unit_distances
 from jal.spec import PropagationSpec
 from jal.types import Array
@@ -86,7 +87,9 @@ def _spread(graph: Graph, values: Array) -> Array:
 
     def step(sums: Array, rows: Array, fresh: Array) -> Array:
         near, weights = graph.neighbours[rows], graph.affinities[rows] * fresh[:, None]
-        sums = sums.at[rows].add(jnp.einsum("rk,rkc->rc", weights, scaled[near]))
+        sums = sums.at[rows].add(
+            jnp.einsum("rk,rkc->rc", weights, scaled[near], precision=PRECISION)
+        )
         back = weights[:, :, None] * scaled[rows][:, None, :]
         return sums.at[near.ravel()].add(back.reshape(-1, values.shape[1]))
 

@@ -25,6 +25,7 @@ ENVIRONMENT = "environment.json"
 STATUS = "status.json"
 CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
+ADAPTERS = "adapters"
 FILES = (METRICS, ACQUISITIONS, CONFIG, ENVIRONMENT, STATUS, CURVES)
 
 RUN_COLUMNS = (
@@ -219,8 +220,9 @@ class Workdir:
         for name in FILES:
             if name != STATUS:
                 (self.path / name).unlink(missing_ok=True)
-        if (self.path / CHECKPOINTS).exists():
-            (self.path / CHECKPOINTS).rmtree()
+        for name in (CHECKPOINTS, ADAPTERS):
+            if (self.path / name).exists():
+                (self.path / name).rmtree()
 
     def checkpoints(self, group: int) -> Path:
         """The folder of one group's checkpoints."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,8 @@ from jal.mapping import Layout
 from jal.plan import Group
 from jal.spec import Choice, bucket
 from jal.types import ALState, Hyper, Metrics, Pool
+
+Prepared = dict[Any, Any]  # per-pool work by what it is of
 
 
 class Round(NamedTuple):
@@ -59,27 +62,42 @@ def hyper_of(group: Group) -> Hyper:
     )
 
 
-def prepare_caches(group: Group, pool: Pool, layout: Layout) -> experiment.Caches:
-    """The group's per-pool work, on every device; once where the init is the strategy's own."""
+def prepare_caches(
+    group: Group, pool: Pool, layout: Layout, prepared: Prepared
+) -> experiment.Caches:
+    """The group's per-pool work, on every device.
+
+    Args:
+      group: its strategy, init and propagation say what is to be done.
+      pool: on the layout's devices.
+      layout: of the group.
+      prepared: what earlier groups did, on whatever layout; added to.
+    """
     spec = group.spec
     if not layout.shards_pool:
         # On one device: it takes every core of a host, which devices repeating the work would share.
         pool = jax.tree.map(lambda leaf: leaf.addressable_data(0), pool)
 
-    def prepared(kind: str, choice: Choice) -> Any:
-        return layout.share(programs.prepare(kind, choice, spec.batches, layout)(pool))
+    def once(key: Any, program: Callable[[], Any]) -> Any:
+        if (key, layout.mesh) not in prepared:
+            prepared[key, layout.mesh] = layout.share(program()(pool))
+        return prepared[key, layout.mesh]
 
-    strategy = prepared("strategy", spec.strategy)
+    def of(kind: str, choice: Choice) -> Any:
+        program = partial(programs.prepare, kind, choice, spec.batches, layout)
+        return once((kind, choice, spec.batches), program)
+
+    strategy = of("strategy", spec.strategy)
     same = selection.is_init_of(spec.init, spec.strategy)
-    init = strategy if same else prepared("init", spec.init)
+    init = strategy if same else of("init", spec.init)
     recipe = spec.probe.propagation
-    graph = None if recipe is None else layout.share(programs.graph(recipe, layout)(pool))
+    graph = None if recipe is None else once(recipe, partial(programs.graph, recipe, layout))
     return experiment.Caches(init, strategy, graph)
 
 
-def drive_frozen(group: Group, pool: Pool, layout: Layout) -> Drive:
+def drive_frozen(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Drive:
     """Rounds of the frozen learner: two compiled calls each, no host round trip between them."""
-    spec, caches = group.spec, prepare_caches(group, pool, layout)
+    spec, caches = group.spec, prepare_caches(group, pool, layout, prepared)
     hyper = layout.spread(hyper_of(group))
     runs = layout.spread((np.asarray(group.seeds, np.uint32), group.first))
 
@@ -144,10 +162,10 @@ def run_rounds(
         yield Round(number, values, seconds, _fetcher(layout, state))
 
 
-def run_whole(group: Group, pool: Pool, layout: Layout) -> Iterator[Round]:
+def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Iterator[Round]:
     """Runs all rounds of a group in one program (`scan` mode), then yields them."""
     clock = time.perf_counter()
-    caches = prepare_caches(group, pool, layout)
+    caches = prepare_caches(group, pool, layout, prepared)
     runs = layout.spread((np.asarray(group.seeds, np.uint32), group.first))
     program = programs.whole(group.spec, layout)
     state, measured = program((runs, layout.spread(hyper_of(group))), (pool, caches), 0)
@@ -164,4 +182,4 @@ def _values(measured: Metrics) -> dict[str, np.ndarray]:
 
 
 def _fetcher(layout: Layout, state: ALState) -> Callable[[], ALState]:
-    return lambda: layout.collect(state)
+    return cache(lambda: layout.collect(state))

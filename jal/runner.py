@@ -47,6 +47,7 @@ class Runner:
         self._folder = folder
         self._progress = progress
         self._pools: dict[Any, Pool] = {}
+        self._prepared: dict[Any, Any] = {}  # per-pool work, done once for all groups
         self._writing: list[Checkpoints] = []
         self.records: list[Record] = []
 
@@ -116,10 +117,10 @@ class Runner:
         if layout.mesh not in self._pools:
             self._pools[layout.mesh] = layout.share_pool(self._loaded.pool)
         pool = self._pools[layout.mesh]
-        if self._execution.mode == "scan":
-            return run_whole(group, pool, layout)
+        if self._execution.mode == "scan" and snapshot is None:
+            return run_whole(group, pool, layout, self._prepared)
         if group.lora is None:
-            drive = drive_frozen(group, pool, layout)
+            drive = drive_frozen(group, pool, layout, self._prepared)
         else:
             drive = self._drive_lora(number, group, pool, layout)
         return run_rounds(drive, layout, group.spec.rounds, snapshot)
@@ -133,7 +134,7 @@ class Runner:
         assert self._images is not None
         export, naming = None, self._execution.export_adapters
         if self._folder is not None and naming:
-            at = self._folder.path / "adapters" / f"group-{number}"
+            at = self._folder.path / results.ADAPTERS / f"group-{number}"
             export = exporter(at, group, self._images.backbone, naming)
         self._progress.note(describe(group, pool, layout, self._images))
-        return drive_lora(group, pool, layout, self._images, export)
+        return drive_lora(group, pool, layout, self._images, export, self._prepared)

@@ -47,11 +47,13 @@ def parse_choices(text: str | Iterable[str]) -> tuple[Choice, ...]:
         if not isinstance(call.func, ast.Name) or unnamed:
             raise JalError(wanted)
         try:
-            options = tuple(
-                sorted((word.arg or "", ast.literal_eval(word.value)) for word in call.keywords)
-            )
-        except ValueError as error:
+            values = [(word.arg or "", ast.literal_eval(word.value)) for word in call.keywords]
+            options = tuple(sorted(values, key=lambda pair: pair[0]))
+            hash(options)
+        except (ValueError, TypeError) as error:
             raise JalError(wanted) from error
+        if len(dict(options)) < len(options):
+            raise JalError(f"an option of {call.func.id} is given twice in {text!r}.")
         choices.append(Choice(call.func.id, options))
     return tuple(choices)
 

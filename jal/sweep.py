@@ -39,12 +39,13 @@ class SweepResult(NamedTuple):
     workdir: Path | None
 
 
-def _fingerprint(loaded: LoadedPool, first: Any) -> str:
+def _fingerprint(loaded: LoadedPool, groups: tuple[Group, ...]) -> str:
     """What identifies the data of a sweep: the pool's fingerprint, and that of given first sets."""
-    if first is None:
+    given = [group.first for group in groups if group.first is not None]
+    if not given:
         return loaded.facts.fingerprint
-    given = hashlib.sha256(np.asarray(first, np.int64).tobytes()).hexdigest()
-    return f"{loaded.facts.fingerprint}+{given}"
+    digest = hashlib.sha256(b"".join(first.tobytes() for first in given)).hexdigest()
+    return f"{loaded.facts.fingerprint}+{digest}"
 
 
 def _asked_groups(groups: tuple[Group, ...], index: int) -> range:
@@ -84,7 +85,7 @@ def run_sweep(
         curves.png and checkpoints; None writes nothing.
       overwrite: start anew whatever the workdir holds.
       progress: told of each round.
-      first: the `given` init's indices, [k] or [seeds, k].
+      first: the `given` init's indices, [k] or [seeds, k]; needs that init.
       images: the pool's images and backbone, for the LoRA learner; by default those that
         `config.data` and `config.model` name.
 
@@ -98,6 +99,8 @@ def run_sweep(
     if images is None and "lora" in learners(config):
         raise JalError("the lora learner reads images; name them with data.path or data.name.")
     groups = make_groups(config, loaded, first)
+    if first is not None and all(group.first is None for group in groups):
+        raise JalError("first indices are passed, but no init is 'given'; set inits='given'.")
     execution = config.execution
     asked = _asked_groups(groups, execution.group)
     offsets = np.cumsum([0, *(group.size for group in groups)])
@@ -115,7 +118,7 @@ def run_sweep(
     if workdir is not None:
         path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
         folder = results.Workdir(
-            path, config.to_dict(), _fingerprint(loaded, first), overwrite=overwrite
+            path, config.to_dict(), _fingerprint(loaded, groups), overwrite=overwrite
         )
     runner = Runner(execution, loaded, images, folder, progress or Silent())
     with runner:
@@ -162,6 +165,11 @@ def sweep(
     config.strategies = strategies
     if isinstance(pool, str):
         config.pool.path = pool
+    else:
+        config.pool.path, config.pool.name = "", pool.facts.name
+        config.pool.backbone = pool.facts.backbone
+    if first is not None:
+        config.inits = "given"
     for name, value in settings.items():
         path = name.replace("__", ".")
         try:

@@ -31,10 +31,15 @@ class Adapter(nn.Module):
         a = self.variable("lora", "a", lambda: init_a(self.make_rng("params"), shape_a)).value
         b = self.variable("lora", "b", lambda: jnp.zeros(shape_b)).value
         x = nn.Dropout(self.spec.dropout, deterministic=not train)(x)
-        low = jnp.matmul(x, a.astype(self.dtype), preferred_element_type=jnp.float32)
+        precision = "highest" if self.dtype == "float32" else None
+        low = jnp.matmul(
+            x, a.astype(self.dtype), precision=precision, preferred_element_type=jnp.float32
+        )
         # The scale goes on the narrow side: rank numbers a token instead of `features`.
         low = (low * self.spec.scale).astype(self.dtype)
-        return jnp.matmul(low, b.astype(self.dtype), preferred_element_type=jnp.float32)
+        return jnp.matmul(
+            low, b.astype(self.dtype), precision=precision, preferred_element_type=jnp.float32
+        )
 
 
 def first_adapted(spec: ViTSpec, lora: LoRASpec) -> int:
@@ -83,7 +88,10 @@ def merge(spec: ViTSpec, lora: LoRASpec, params: Params, adapters: Params) -> Pa
     start = first_adapted(spec, lora)
     blocks = jax.tree.map(lambda leaf: leaf, params["blocks"])  # new dicts around the same leaves
     for target, matrices in adapters.items():
-        update = lora.scale * jnp.einsum("nir,nro->nio", matrices["a"], matrices["b"])
+        product = jnp.einsum(
+            "nir,nro->nio", matrices["a"], matrices["b"], precision=jax.lax.Precision.HIGHEST
+        )
+        update = lora.scale * product
         owner = "qkv" if target in ("q", "k", "v") else target
         column = "qkv".index(target) * spec.width if owner == "qkv" else 0
         kernel = blocks[owner]["kernel"]

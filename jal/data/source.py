@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from jal.data.decode import Content
 
 UNLABELLED = -1
@@ -46,10 +48,14 @@ class Source:
 
 
 def fingerprint(parts: Iterable[object]) -> str:
-    """sha256 of the parts' text, in order."""
+    """sha256 of the parts, in order: the bytes of arrays, the text of all else."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(str(part).encode())
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.shape}{part.dtype}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(str(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()
 

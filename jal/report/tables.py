@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jal import stats
-from jal.report.arms import in_order, with_arms
+from jal.report.arms import SETTING_COLUMNS, with_arms
 
 
 class Table(NamedTuple):
@@ -103,12 +103,13 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     metrics = with_arms(metrics)
     rounds = sorted(metrics["round"].unique())
+    several = [name for name in SETTING_COLUMNS if name in metrics and metrics[name].nunique() > 1]
     # As many budgets as fit a terminal: early rounds, where strategies differ most, are kept apart.
     shown = sorted({rounds[0], *(r for r in (2, 5) if r < rounds[-1]), rounds[-1]})
     rows = []
-    for arm in in_order(metrics["arm"]):
-        frame = metrics[metrics["arm"] == arm]
+    for (arm, *setting), frame in metrics.groupby(["arm", *several], sort=False):
         row = {"strategy": arm, "init": frame["init"].iloc[0]}
+        row |= dict(zip(several, map(str, setting), strict=True))
         for index in shown:
             at = frame[frame["round"] == index]
             spread = f" ± {100 * at['accuracy'].std():.1f}" if len(at) > 1 else ""

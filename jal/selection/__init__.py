@@ -71,7 +71,8 @@ def _build(kind: str, registry: Mapping[str, Factory], choice: Choice) -> Strate
             raise JalError(f"{kind} {choice.name!r} has no option {name!r}; it has {known}.")
         default = options[name].default
         expected = float if default is None else type(default)
-        if not isinstance(value, (int, float) if expected is float else expected):
+        number = isinstance(value, (int, float) if expected is float else expected)
+        if not number or isinstance(value, bool) != (expected is bool):
             raise JalError(
                 f"{kind} {choice.name!r}: {name} is {value!r}; it takes a {expected.__name__}."
             )

@@ -98,8 +98,7 @@ def badge() -> Strategy:
 
 def _draw(uniform: Array, weights: Array) -> Array:
     """i32[]: a position drawn in proportion to weights f32[N], by inversion of one uniform number."""
-    cumulative = jnp.cumsum(weights)
-    drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
-    # Rounding may point past the last position that has any weight.
-    last = jnp.searchsorted(cumulative, cumulative[-1], side="left")
-    return jnp.minimum(drawn, last).astype(jnp.int32)
+    # A parallel sum of rounded numbers need not rise evenly: only positions that have weight count.
+    cumulative = jnp.where(weights > 0, jnp.cumsum(weights), -jnp.inf)
+    reached = cumulative > uniform * cumulative.max()
+    return jnp.argmax(reached).astype(jnp.int32)

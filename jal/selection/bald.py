@@ -30,7 +30,7 @@ def bald(
       JalError: on fewer than one draw.
     """
     _check_draws("bald", draws)
-    batches.check_balanced(balanced, oversample, typical)
+    batches.check_options(balanced, oversample, typical)
 
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int

@@ -86,8 +86,10 @@ def balanced_top_k(scores: Array, classes: Array, allowed: Array, k: int) -> Arr
     return jnp.lexsort((place, turn, ~candidate))[:k].astype(jnp.int32)
 
 
-def check_balanced(balanced: bool, oversample: int, typical: bool) -> None:
-    """Raises JalError when `balanced` is combined with another option of `by_score`."""
+def check_options(balanced: bool, oversample: int, typical: bool) -> None:
+    """Raises JalError on options of `by_score` that are out of range or do not go together."""
+    if oversample < 1:
+        raise JalError(f"oversample is {oversample}; it must be at least 1.")
     if balanced and (oversample != 1 or typical):
         raise JalError("balanced=True goes with neither oversample nor typical.")
 

@@ -53,7 +53,7 @@ def dropquery(
         raise JalError(f"dropquery: draws is {draws}; at least one is needed.")
     if relax < 0:
         raise JalError(f"dropquery: relax is {relax}; it must be at least 0.")
-    if rate is not None and not 0 <= rate < 1:
+    if rate is not None and not 0 <= rate <= 1 - 2**-16:
         raise JalError(f"dropquery: rate is {rate}; it must be in [0, 1).")
 
     def select(

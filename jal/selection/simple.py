@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jal.cluster import normalise
+from jal.errors import JalError
 from jal.selection import batches
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
@@ -48,6 +49,11 @@ def given(*, path: str = "") -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        return jnp.asarray(cache, jnp.int32)[:k], state
+        if jnp.shape(cache) != (k,):
+            raise JalError(
+                f"init given needs {k} first indices as its cache, not {jnp.shape(cache)}; pass "
+                "caches=Caches(init=indices, …) to the experiment, or first= to jal.sweep."
+            )
+        return jnp.asarray(cache, jnp.int32), state
 
     return Strategy(select)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax
 
-from jal.errors import JalError
 from jal.selection import batches, scores
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
@@ -12,9 +11,7 @@ from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 def _by_predictive(
     score: scores.Score, dropout: bool, oversample: int, typical: bool, balanced: bool
 ) -> Strategy:
-    if oversample < 1:
-        raise JalError(f"oversample is {oversample}; it must be at least 1.")
-    batches.check_balanced(balanced, oversample, typical)
+    batches.check_options(balanced, oversample, typical)
 
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
