@@ -77,10 +77,10 @@ def listen(event, seconds, **_):
         spent[names[event]] += seconds
 monitoring.register_event_duration_secs_listener(listen)
 clock = time.perf_counter()
-pool = jal.pool.from_npz(sys.argv[1])
+pool = jal.from_npz(sys.argv[1])
 load = time.perf_counter() - clock
 clock = time.perf_counter()
-jal.sweep.sweep(pool, sys.argv[2], seeds=(1, 10, 100, 1000, 10000))
+jal.sweep(pool, sys.argv[2], seeds=(1, 10, 100, 1000, 10000))
 total = time.perf_counter() - clock
 spent = {"imports": imports, "load pool": load, **spent, "run": total - sum(spent.values())}
 import json

@@ -33,8 +33,9 @@ class Clustering(NamedTuple):
 def neighbour_distances(features: Array, members: Array, neighbours: int) -> Array:
     """f32[N]: summed squared distance of each member to its nearest fellow members; inf elsewhere.
 
-    To min(neighbours, half the number of members) of them, itself not counted (at distance 0 it adds
-    nothing). Only the members' own pairs are formed, a tile at a time.
+    To min(neighbours, half the number of members) others; the member itself, at distance 0 in the mean
+    that defines typicality, adds nothing to the sum. Only the members' own pairs are formed, a tile at
+    a time.
 
     Args:
       features: f[N, D]; the distances are those of the normalised rows.
