@@ -395,8 +395,10 @@ def test_local_passes_signals_on_once(tmp_path: Path, number: int) -> None:
     ((JAX_PROCESS_ID)) && sleep 0.7
     exit 130"""
     path = stub(tmp_path / "bin", "jal", body)
+    # Where the suite runs in the background SIGINT is ignored, which a shell cannot undo.
+    heed = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
     process = subprocess.Popen(
-        [LOCAL, "--", *BASE],
+        [sys.executable, "-c", heed + "os.execv(sys.argv[1], sys.argv[1:])", LOCAL, "--", *BASE],
         env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"},
     )
     deadline = time.monotonic() + 30
