@@ -20,8 +20,8 @@ import pandas as pd
 from scipy import stats
 from shared_data import DATA
 
-from jal.cli import configure_jax
 from jal.config import load_config
+from jal.devices import configure_jax
 from jal.plan import Group
 from jal.rounds import Round
 from jal.sweep import load_data, run_sweep

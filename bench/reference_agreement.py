@@ -26,7 +26,7 @@ from shared_data import DATA
 
 import jal
 from jal import probe
-from jal.cli import configure_jax
+from jal.devices import configure_jax
 from jal.experiment import default_hyper
 from jal.pool import LoadedPool
 from jal.spec import ProbeSpec, bucket

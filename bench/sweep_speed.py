@@ -62,7 +62,7 @@ def timed_sweep(pool: Path, cache: Path, **settings: object) -> tuple[float, lis
 _PARTS = """
 import time, sys
 clock = time.perf_counter()
-from jal.cli import configure_jax
+from jal.devices import configure_jax
 configure_jax()
 import jax
 import jal.sweep, jal.pool, jal.report, pandas

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import sys
 import textwrap
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jal
 from jal.errors import JalError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-    from rich.console import Console
+    pass
 
 _DESCRIPTION = """\
 Active learning on vision foundation models, in JAX.
@@ -166,120 +161,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cpu_devices(asked: int) -> int:
-    """How many virtual CPU devices to make: as asked here or in the environment, else one a core.
-
-    Never one: a program for a single device is compiled otherwise, and its last bits would not be
-    those of the same run on several.
-    """
-    forced = re.search(
-        r"xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", "")
-    )
-    wished = forced.group(1) if forced else os.environ.get("JAX_NUM_CPU_DEVICES", asked)
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    return max(2, int(wished) or cores or 1)
-
-
-def configure_jax(devices: int = 0, *, distributed: bool = False) -> None:
-    """Virtual CPU devices, the persistent compilation cache, and the other processes joined.
-
-    Must run before jax's first computation.
-    """
-    import jax
-
-    jax.config.update("jax_num_cpu_devices", _cpu_devices(devices))
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))
-    # The cache only saves time: where it cannot be read or written, programs are compiled anew.
-    warnings.filterwarnings(
-        "ignore", message="Error (reading|writing) persistent compilation cache"
-    )
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    if distributed:
-        from jal import dist
-
-        dist.initialise()
-
-
 def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    from jal.config import load_config
+    from jal import sweep_command
 
-    config = load_config(arguments.config, overrides)
-    configure_jax(config.execution.devices, distributed=config.execution.distributed)
-
-    from rich.console import Console
-
-    from jal.dist import is_first
-    from jal.plan import check_names, make_groups
-    from jal.progress import SweepProgress
-    from jal.report import summary_table
-    from jal.results import CURVES
-    from jal.sweep import load_data, run_sweep
-
-    console = Console(quiet=not is_first())
-    check_names(config)
-    loaded, images = load_data(config)
-    groups = make_groups(config, loaded)
-    pool, batches = loaded.pool, groups[0].spec.batches
-    console.print(
-        f"{loaded.facts.name}: {pool.size} pool and {len(pool.test_labels)} test rows of "
-        f"{pool.features.shape[1]} dimensions, {pool.num_classes} classes; "
-        f"{sum(group.size for group in groups)} runs of {len(batches)} rounds up to "
-        f"{sum(batches)} labels",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if len(batches) < config.rounds:
-        console.print(f"the pool ends after {len(batches)} of the {config.rounds} rounds asked for")
-    only = config.execution.group
-    asked = groups if only < 0 else groups[only : only + 1]
-    with SweepProgress(sum(group.spec.rounds for group in asked), console) as progress:
-        result = run_sweep(
-            config,
-            loaded,
-            workdir=arguments.workdir,
-            overwrite=arguments.overwrite,
-            progress=progress,
-            images=images,
-        )
-    _print_table(console, summary_table(result.metrics))
-    console.print(f"curves:  {result.workdir}/{CURVES}", highlight=False, soft_wrap=True)
-    console.print(f"results: {result.workdir}", highlight=False, soft_wrap=True)
+    sweep_command.run(arguments.config, arguments.workdir, arguments.overwrite, overrides)
 
 
 def _embed(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from jal import embed_command
+    from jal.devices import configure_jax
 
     configure_jax()
     embed_command.run(arguments.config, arguments.store, arguments.skip_bad, overrides)
-
-
-def _print_table(console: Console, table: DataFrame) -> None:
-    from rich import box
-    from rich.table import Table
-
-    shown = Table(
-        title="test accuracy in %, by number of labels; area under the curve",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for column in table.columns:
-        words = column in ("strategy", "init", "learner", "ssl")
-        shown.add_column(
-            column,
-            justify="left" if words else "right",
-            no_wrap=not words,
-            min_width=min(12, int(table[column].str.len().max())) if words else None,
-            overflow="fold",
-        )
-    for row in table.itertuples(index=False):
-        shown.add_row(*map(str, row))
-    console.print(shown)
 
 
 def _report(arguments: argparse.Namespace, rest: list[str]) -> None:
