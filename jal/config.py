@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -176,6 +177,13 @@ def key_paths(config: ConfigDict, prefix: str = "") -> list[str]:
     return paths
 
 
+def _reason(error: BaseException) -> str:
+    """What a config's own code raised, in one line, whatever has been wrapped around it."""
+    # ml_collections raises an error of the same type, whose text ends with the traceback's last line.
+    lines = str(error).strip().splitlines()
+    return re.sub(r"^[\w.]*Error: ", "", lines[-1].strip()) if lines else type(error).__name__
+
+
 def load_config(reference: str, overrides: list[str]) -> ConfigDict:
     """The config of a file with `--config.key=value` overrides applied.
 
@@ -209,7 +217,7 @@ def load_config(reference: str, overrides: list[str]) -> ConfigDict:
     try:
         known = key_paths(read([]))
     except Exception as error:
-        raise JalError(f"config {reference!r} does not load: {error}") from error
+        raise JalError(f"config {reference!r} does not load: {_reason(error)}") from error
     for key in keys:
         if key not in known:
             raise JalError(f"unknown config key {key!r}; choose from {', '.join(known)}.")

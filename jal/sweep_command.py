@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jal.config import load_config
 from jal.devices import configure_jax
+from jal.errors import JalError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,6 +26,8 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
       JalError: on bad input of any kind.
     """
     config = load_config(reference, overrides)
+    if "strategies" not in config or "execution" not in config:
+        raise JalError(f"config {reference!r} is not one for jal sweep; try --config=dropquery.")
     configure_jax(config.execution.devices, distributed=config.execution.distributed)
 
     from rich.console import Console

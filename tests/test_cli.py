@@ -291,3 +291,22 @@ def test_a_new_process_exits_with_two(run_python: RunPython, tmp_path: Path) -> 
         "jal: there is no file none.npz; pool.path takes an .npz file, an embedding store or 'digits'."
     ]
     assert not (tmp_path / "w").exists()
+
+
+def test_a_config_of_another_command_or_of_no_such_name_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("def get_config():\n    return 1 / 0\n")
+    cases = {
+        "embed": "is not one for jal sweep",
+        "embed:nope": "There is no data set 'nope'",
+        "figures:nope": "figures has no 'nope'",
+        str(broken): "division by zero",
+    }
+    for config, message in cases.items():
+        assert main(["sweep", f"--config={config}", f"--workdir={tmp_path / 'w'}"]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) == 1
+        assert not (tmp_path / "w").exists()
