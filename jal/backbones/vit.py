@@ -98,10 +98,13 @@ class Block(nn.Module):
             cast(self._adapted(name, x, part), spec.dtype).reshape(split)
             for name, part in zip("qkv", jnp.split(qkv, 3, axis=-1), strict=True)
         )
-        scores = _contract("bqhd,bkhd->bhqk", q, k, spec.dtype)
-        weights = jax.nn.softmax(scores * (spec.width // spec.heads) ** -0.5, axis=-1)
-        x = _contract("bhqk,bkhd->bqhd", weights, v, spec.dtype).reshape(x.shape)
-        x = cast(x, spec.dtype)
+        scores = _contract("bqhd,bkhd->bhqk", q, k, spec.dtype) * (spec.width // spec.heads) ** -0.5
+        weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
+        # Divided by their sum after the product with v: T·D numbers instead of T·T.
+        mixed = _contract("bhqk,bkhd->bqhd", weights, v, spec.dtype)
+        x = cast(
+            (mixed / weights.sum(axis=-1).swapaxes(1, 2)[..., None]).reshape(x.shape), spec.dtype
+        )
         return self._adapted("o", x, Linear(spec.width, spec.dtype, name="o")(x))
 
     def _mlp(self, x: jax.Array) -> jax.Array:
