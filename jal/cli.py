@@ -25,7 +25,7 @@ Runs every strategy from every seed on a pool of embeddings, and writes into the
 follows. A run that was killed goes on from its last checkpoint when the same command is given again.
 
   metrics.csv       one row a run and round: accuracy, macro-F1, AUROC, calibration, …
-  acquisitions.csv  every pool position that was labelled, in order
+  acquisitions.csv  every pool position that was labelled, in order, with its image where known
   curves.png        learning curves, mean and spread over seeds
   config.json, environment.json   what was run, on what
   checkpoints/      where an unfinished run goes on from

@@ -261,6 +261,7 @@ def frozen_pool(images: ImagePool, backbone: Backbone, batch_size: int = 0) -> L
         features(images.test_images),
         images.test_labels,
         class_names=images.class_names,
+        ids=images.ids,
         name=images.name,
         backbone=backbone.name,
     )

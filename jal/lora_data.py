@@ -71,6 +71,7 @@ def _features(images: ImagePool, backbone: Backbone, folder: str | None) -> Load
             test_x=pool.test_features,
             test_y=pool.test_labels,
             class_names=np.array(images.class_names),
+            ids=np.array(images.ids),
         )
         partial.replace(path)
     return from_npz(path, name=images.name, backbone=backbone.name)

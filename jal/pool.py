@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from jal.errors import JalError
+from jal.pool_checks import check_features, check_labels
 from jal.types import Pool
 
 DIGITS = "digits"
 _KEYS = ("train_x", "train_y", "test_x", "test_y")
 _TEST_SPLITS = ("test", "validation", "valid", "val")
-_STORED_DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16)
 
 
 class PoolFacts(NamedTuple):
@@ -27,65 +29,41 @@ class PoolFacts(NamedTuple):
       backbone: what made the features.
       class_names: one a class.
       fingerprint: sha256 of the arrays, hexadecimal.
+      ids: what each row is called, as the file of an image; empty where rows have no names.
     """
 
     name: str
     backbone: str
     class_names: tuple[str, ...]
     fingerprint: str
+    ids: tuple[str, ...] = ()
 
 
-class LoadedPool(NamedTuple):
-    """A pool and the facts beside it."""
+@dataclass(frozen=True)
+class LoadedPool:
+    """A pool and the facts beside it; those of a store are read when first asked for.
 
-    pool: Pool
-    facts: PoolFacts
+    Attributes:
+      description: what it is, in one line; printing a pool shows it and reads no features.
+      read: gives the pool and the facts; called once at the most.
+    """
 
+    description: str
+    read: Callable[[], tuple[Pool, PoolFacts]] = field(repr=False)
 
-def _features(name: str, values: Any, dimension: int | None = None) -> np.ndarray:
-    """The features as a 2-d array in a storable dtype, checked."""
-    array = np.asarray(values)
-    if array.dtype not in _STORED_DTYPES and array.dtype.kind not in "fiu":
-        raise JalError(f"{name} holds {array.dtype} values; it must hold floats.")
-    if array.ndim != 2 or 0 in array.shape:
-        raise JalError(f"{name} has shape {array.shape}; it must be [rows, dimension], not empty.")
-    if dimension is not None and array.shape[1] != dimension:
-        raise JalError(f"{name} has {array.shape[1]} columns, but train_x has {dimension}.")
-    if array.dtype not in _STORED_DTYPES:
-        array = array.astype(np.float32)
-    finite = np.isfinite(array.astype(np.float32)).all(axis=1)
-    if not finite.all():
-        raise JalError(
-            f"{name} has NaN or infinite values in {(~finite).sum()} of its {len(array)} rows; "
-            f"the first is row {np.argmin(finite)}."
-        )
-    return array
+    @cached_property
+    def _content(self) -> tuple[Pool, PoolFacts]:
+        return self.read()
 
+    @property
+    def pool(self) -> Pool:
+        """The arrays; raises JalError when what is stored is damaged."""
+        return self._content[0]
 
-def _labels(name: str, values: Any, rows: int, num_classes: int | None, lowest: int) -> np.ndarray:
-    """The labels as i64[rows], checked."""
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise JalError(
-            f"{name} has shape {array.shape} and dtype {array.dtype}; "
-            "it must be integers of shape [rows] or [rows, 1]."
-        )
-    if len(array) != rows:
-        raise JalError(f"{name} has {len(array)} rows, but its features have {rows}.")
-    array = array.astype(np.int64)
-    bad = array < lowest
-    if num_classes is not None:
-        bad |= array >= num_classes
-    if bad.any():
-        first = int(np.argmax(bad))
-        upper = "" if num_classes is None else f" to {num_classes - 1}"
-        raise JalError(
-            f"{name} has {bad.sum()} labels out of range ({lowest}{upper}); "
-            f"the first is {array[first]} in row {first}."
-        )
-    return array
+    @property
+    def facts(self) -> PoolFacts:
+        """What the host knows; raises as `pool` does."""
+        return self._content[1]
 
 
 def _fingerprint(arrays: tuple[np.ndarray, ...]) -> str:
@@ -104,6 +82,7 @@ def from_arrays(
     *,
     num_classes: int | None = None,
     class_names: tuple[str, ...] = (),
+    ids: Sequence[str] = (),
     name: str = "arrays",
     backbone: str = "unknown",
 ) -> LoadedPool:
@@ -116,6 +95,7 @@ def from_arrays(
       test_y: integers [T] or [T, 1], all known.
       num_classes: C; by default one more than the highest label.
       class_names: one a class; by default the class numbers.
+      ids: what each pool row is called, for `acquisitions`; by default nothing.
       name: the dataset's name, for tables.
       backbone: what made the features, for tables.
 
@@ -123,14 +103,14 @@ def from_arrays(
       JalError: on values that are not finite, shapes that do not match, labels out of range, or an
         empty test split; it names the array, the count and the first bad row.
     """
-    features = _features("train_x", train_x)
+    features = check_features("train_x", train_x)
     if np.asarray(test_x).shape[:1] == (0,) or np.asarray(test_y).shape[:1] == (0,):
         raise JalError("the test split is empty (test_x, test_y); a pool needs one to measure on.")
-    test_features = _features("test_x", test_x, features.shape[1])
+    test_features = check_features("test_x", test_x, features.shape[1])
     if class_names and num_classes is None:
         num_classes = len(class_names)
-    labels = _labels("train_y", train_y, len(features), num_classes, lowest=-1)
-    test_labels = _labels("test_y", test_y, len(test_features), num_classes, lowest=0)
+    labels = check_labels("train_y", train_y, len(features), num_classes, lowest=-1)
+    test_labels = check_labels("test_y", test_y, len(test_features), num_classes, lowest=0)
     if num_classes is None:
         num_classes = int(max(labels.max(), test_labels.max())) + 1
         if num_classes > len(features) + len(test_features):
@@ -142,20 +122,28 @@ def from_arrays(
         raise JalError(f"the pool has {num_classes} class; at least two are needed.")
     if class_names and len(class_names) != num_classes:
         raise JalError(f"there are {len(class_names)} class names, but {num_classes} classes.")
+    if len(ids) not in (0, len(features)):
+        raise JalError(f"there are {len(ids)} ids, but train_x has {len(features)} rows.")
     # Only where every label is known to be below the number of classes: no larger one wraps round.
     labels, test_labels = labels.astype(np.int32), test_labels.astype(np.int32)
+    # Numpy until a sweep lays it out: on several devices the pool goes straight to each of them.
+    pool = Pool(features, labels, test_features, test_labels, num_classes)  # type: ignore[arg-type]
     facts = PoolFacts(
         name=name,
         backbone=backbone,
         class_names=tuple(class_names) or tuple(map(str, range(num_classes))),
         fingerprint=_fingerprint((features, labels, test_features, test_labels)),
+        ids=tuple(map(str, ids)),
     )
-    # Numpy until a sweep lays it out: on several devices the pool goes straight to each of them.
-    return LoadedPool(Pool(features, labels, test_features, test_labels, num_classes), facts)  # type: ignore[arg-type]
+    description = (
+        f"{name} × {backbone}: {len(features)} pool, {len(test_features)} test rows, "
+        f"{num_classes} classes, {features.shape[1]} features ({features.dtype})"
+    )
+    return LoadedPool(description, lambda: (pool, facts))
 
 
 def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> LoadedPool:
-    """A pool from an .npz with train_x, train_y, test_x, test_y (and optionally class_names).
+    """A pool from an .npz with train_x, train_y, test_x, test_y (and optionally class_names, ids).
 
     Raises:
       JalError: when the file is missing or unreadable, lacks a key, or its arrays are not a pool.
@@ -185,6 +173,7 @@ def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> 
         return from_arrays(
             *(arrays[key] for key in _KEYS),
             class_names=names,
+            ids=tuple(map(str, arrays.get("ids", ()))),
             name=name or path.stem,
             backbone=backbone,
         )
@@ -208,6 +197,8 @@ def digits() -> LoadedPool:
 def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
     """A pool from an embedding store: its train split, and its test (or validation) split.
 
+    This reads the manifest alone; the rows are read, and checked, when `pool` is first asked for.
+
     Args:
       path: a folder that `jal embed` wrote, or a gs:// prefix.
       name: the dataset's name, for tables; empty takes the store's.
@@ -215,7 +206,7 @@ def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
 
     Raises:
       JalError: when there is no finished store or it lacks a split, which its manifest alone tells;
-        when a chunk is damaged; when its arrays are not a pool.
+        later, when a chunk is damaged or the arrays are not a pool.
     """
     from jal import store as stores
 
@@ -228,19 +219,25 @@ def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
         )
     if not store.manifest["complete"]:
         raise JalError(f"{path} is unfinished; run jal embed again with the same config.")
-    train_rows, test_rows = stores.read(store, "train"), stores.read(store, test)
-    try:
-        return from_arrays(
-            train_rows.features,
-            train_rows.labels,
-            test_rows.features,
-            test_rows.labels,
-            class_names=store.class_names,
-            name=name or store.manifest["about"]["data"],
-            backbone=backbone or store.manifest["about"]["model"],
-        )
-    except JalError as error:
-        raise JalError(f"{path}: {error}") from error
+
+    def read() -> tuple[Pool, PoolFacts]:
+        train_rows, test_rows = stores.read(store, "train"), stores.read(store, test)
+        try:
+            loaded = from_arrays(
+                train_rows.features,
+                train_rows.labels,
+                test_rows.features,
+                test_rows.labels,
+                class_names=store.class_names,
+                ids=train_rows.ids,
+                name=name or store.manifest["about"]["data"],
+                backbone=backbone or store.manifest["about"]["model"],
+            )
+        except JalError as error:
+            raise JalError(f"{path}: {error}") from error
+        return loaded.read()
+
+    return LoadedPool(store.describe(), read)
 
 
 def load(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -30,9 +31,11 @@ class Record:
         columns: list[dict[str, Any]],
         checkpoints: Checkpoints | None,
         interval: float,
+        ids: Sequence[str] = (),
     ) -> None:
         self.group = group
         self._columns = columns
+        self._ids = ids
         self.rows: list[pd.DataFrame] = []
         self.order: np.ndarray | None = None
         self._rounds: list[Round] = []
@@ -69,7 +72,7 @@ class Record:
     def picks(self) -> pd.DataFrame:
         """Every acquisition, once the last round is done."""
         assert self.order is not None
-        return results.rows_of_picks(self._columns, self.order, self.group.spec.batches)
+        return results.rows_of_picks(self._columns, self.order, self.group.spec.batches, self._ids)
 
     def save(self) -> None:
         """Checkpoints the latest round, if its state is at hand."""

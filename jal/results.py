@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,10 @@ def rows_of_round(
 
 
 def rows_of_picks(
-    runs: list[dict[str, Any]], order: np.ndarray, batches: tuple[int, ...]
+    runs: list[dict[str, Any]],
+    order: np.ndarray,
+    batches: tuple[int, ...],
+    ids: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Every acquired pool position in order: one row a pick.
 
@@ -95,7 +98,9 @@ def rows_of_picks(
       runs: the run columns of each run.
       order: i32[runs, budget].
       batches: how many were picked before each round.
+      ids: names of the pool's rows, for a column of their own; empty: none.
     """
+    names = np.asarray(ids, object)
     rounds = np.repeat(np.arange(1, len(batches) + 1), batches)
     return pd.concat(
         [
@@ -108,6 +113,7 @@ def rows_of_picks(
                     "round": rounds,
                     "rank": np.arange(len(rounds)),
                     "index": picks[: len(rounds)],
+                    **({"id": names[picks[: len(rounds)]]} if len(names) else {}),
                 }
             )
             for run, picks in zip(runs, order, strict=True)

@@ -73,7 +73,8 @@ class Runner:
             checkpoints = Checkpoints(folder.checkpoints(number), kept)
             self._writing.append(checkpoints)
             snapshot = checkpoints.newest(self._progress.note) if folder.resumes else None
-        record = Record(group, columns, checkpoints, self._execution.checkpoint_seconds)
+        interval, ids = self._execution.checkpoint_seconds, self._loaded.facts.ids
+        record = Record(group, columns, checkpoints, interval, ids)
         self.records.append(record)
         self._progress.start_group(group)
         if snapshot is not None:

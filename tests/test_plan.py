@@ -12,6 +12,7 @@ from clustered_pool import clustered_pool
 from jal.config import load_config, shipped_configs, sweep_config
 from jal.errors import JalError
 from jal.plan import check_names, load_first_indices, make_groups, parse_seeds
+from jal.pool import LoadedPool
 from jal.spec import Choice
 
 POOL = clustered_pool()  # 90 rows, 4 classes
@@ -119,7 +120,9 @@ def test_unknown_labels_cannot_be_swept() -> None:
     labels = np.array(POOL.pool.labels)
     labels[5] = -1
     with pytest.raises(JalError, match="1 pool labels are unknown"):
-        make_groups(config_of(), POOL._replace(pool=POOL.pool.replace(labels=labels)))
+        make_groups(
+            config_of(), LoadedPool("", lambda: (POOL.pool.replace(labels=labels), POOL.facts))
+        )
 
 
 def test_given_first_indices() -> None:

@@ -195,3 +195,14 @@ def test_digits() -> None:
     assert loaded.pool.num_classes == 10
     assert loaded.facts.fingerprint == jal.load("digits").facts.fingerprint
     assert np.bincount(loaded.pool.test_labels).min() >= 45
+
+
+def test_ids_are_one_a_row(tmp_path: Path) -> None:
+    assert load(arrays()).facts.ids == ()
+    rows = len(arrays()["train_x"])
+    names = [f"scan-{row}" for row in range(rows)]
+    path = tmp_path / "named.npz"
+    np.savez(path, **arrays(), ids=names)
+    assert jal.from_npz(path).facts.ids == tuple(names)
+    with pytest.raises(JalError, match=f"there are 1 ids, but train_x has {rows} rows"):
+        pool.from_arrays(**arrays(), ids=["alone"])

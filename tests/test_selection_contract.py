@@ -280,14 +280,14 @@ def test_hidden_labels_shuffled_same_picks(
     hidden = np.setdiff1d(np.arange(pool.pool.size), seen)
     labels = np.array(pool.pool.labels)
     labels[hidden] = (labels[hidden] + 1 + hidden % (classes - 1)) % classes
-    shuffled = pool._replace(pool=pool.pool.replace(labels=labels))
+    shuffled = LoadedPool("", lambda: (pool.pool.replace(labels=labels), pool.facts))
     assert picks_of(sweep(shuffled, BASE, (5,), name), name, 5) == picks
 
 
 @pytest.mark.parametrize("init", [name for name in INITS if name != "given"])
 def test_inits_do_not_see_labels(init: str, alone: pd.DataFrame, pool: LoadedPool) -> None:
     labels = np.roll(np.array(pool.pool.labels), 1)
-    shuffled = pool._replace(pool=pool.pool.replace(labels=labels))
+    shuffled = LoadedPool("", lambda: (pool.pool.replace(labels=labels), pool.facts))
     first = pool.pool.num_classes
     assert (
         picks_of(sweep(shuffled, init, (5,), "random"), "random", 5, init)[:first]

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import jal
 from jal import store as stores
 from jal.data.loader import Skipped
 from jal.errors import JalError
@@ -139,6 +140,27 @@ def test_pool_loads_a_store_and_takes_its_names(tmp_path: Path) -> None:
     assert loaded.pool.features.dtype == np.float16
     np.testing.assert_array_equal(loaded.pool.labels, (np.arange(7) + 1) % 3)
     assert load(str(tmp_path), name="mine", backbone="big").facts[:2] == ("mine", "big")
+
+
+def test_pool_of_a_store_says_what_it_is_before_it_reads(tmp_path: Path) -> None:
+    fill(str(tmp_path))
+    for chunk in (tmp_path / "train" / "features" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.unlink()
+    loaded = load(str(tmp_path))
+    assert "insects × tiny: 7 train, 3 test images, 3 classes" in repr(loaded)
+    with pytest.raises(JalError, match=r"Chunk 0 of train .* is truncated or altered"):
+        _ = loaded.pool
+
+
+def test_pool_of_a_store_names_its_rows(tmp_path: Path) -> None:
+    fill(str(tmp_path))
+    loaded = load(str(tmp_path))
+    assert loaded.facts.ids == stores.read(stores.open_store(str(tmp_path)), "train").ids
+    picks = jal.sweep(loaded, "random", seeds=2, rounds=2)
+    assert [loaded.facts.ids[row] for row in picks.acquisitions["index"]] == list(
+        picks.acquisitions["id"]
+    )
 
 
 def test_pool_of_an_unfinished_or_absent_store_is_refused_from_the_manifest(tmp_path: Path) -> None:
