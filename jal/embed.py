@@ -139,6 +139,7 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
                 batches,
                 source,
                 preprocess=backbone.preprocessing,
+                size=spec.image_size,
                 batch_size=batch_size,
                 pool=pool,
                 skip_bad=config.skip_bad,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -19,9 +19,6 @@ from jal.data.loader import batches
 from jal.data.source import Source, fingerprint
 from jal.errors import JalError
 from jal.pool import LoadedPool, from_arrays
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _BATCH = 64
 
@@ -192,7 +189,7 @@ def from_source(
 def _decode(
     source: Source,
     split: str,
-    preprocess: Callable[[Image.Image], np.ndarray] | Preprocessing,
+    preprocessing: Preprocessing,
     folder: Path | None,
     skip_bad: bool,
 ) -> tuple[np.ndarray, list[int], list[str]]:
@@ -200,11 +197,10 @@ def _decode(
     if folder is not None and (folder / f"{split}.json").is_file():
         facts = json.loads((folder / f"{split}.json").read_text())
         return np.load(folder / f"{split}.npy", mmap_mode="r"), facts["labels"], facts["ids"]
-    assert isinstance(preprocess, Preprocessing)
     total = len(source.splits[split])
     if not total:
         raise JalError(f"{source.name} has no images in {split}.")
-    shape = (total, *preprocess.output_size, 3)
+    shape = (total, *preprocessing.output_size, 3)
     partial = None
     if folder is None:
         images = np.zeros(shape, np.uint8)
@@ -216,7 +212,8 @@ def _decode(
     ids: list[str] = []
     wanted = [(split, range(total)[first : first + _BATCH]) for first in range(0, total, _BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for batch in batches(source, wanted, preprocess, _BATCH, threads, skip_bad):
+        size = preprocessing.output_size
+        for batch in batches(source, wanted, preprocessing, size, _BATCH, threads, skip_bad):
             left_out = {skipped.row for skipped in batch.skipped}
             kept = [row for row in range(len(batch.ids)) if row not in left_out]
             images[len(ids) : len(ids) + len(kept)] = batch.pixels[kept]

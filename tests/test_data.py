@@ -18,6 +18,8 @@ from jal.data.loader import batches
 from jal.data.source import Source
 from jal.errors import JalError
 
+SIZE = (5, 6)  # of the images that `save` makes
+
 
 def data(**options: Any) -> SimpleNamespace:
     """The `data` part of a config."""
@@ -232,9 +234,7 @@ def test_hub_without_its_package_says_what_to_install(monkeypatch: pytest.Monkey
 
 def load(source: Source, wanted: Any, skip_bad: bool = False, batch_size: int = 4) -> list[Any]:
     with ThreadPoolExecutor(2) as pool:
-        return list(
-            batches(source, wanted, lambda image: np.asarray(image), batch_size, pool, skip_bad)
-        )
+        return list(batches(source, wanted, np.asarray, SIZE, batch_size, pool, skip_bad))
 
 
 def test_batches_come_in_order_and_padded(tmp_path: Path) -> None:
@@ -260,3 +260,7 @@ def test_a_bad_image_stops_by_name_or_is_left_out(tmp_path: Path) -> None:
     (batch,) = load(source, [("train", range(4))], skip_bad=True)
     assert [(image.row, image.id) for image in batch.skipped] == [(2, "a/2.png")]
     assert batch.pixels[:, 0, 0, 0].tolist() == [5, 5, 0, 5]
+    # Alone in its batch, as the last image of a split may be.
+    (alone,) = load(source, [("train", range(2, 3))], skip_bad=True)
+    assert len(alone.skipped) == 1
+    assert alone.pixels.shape == (4, *SIZE, 3)

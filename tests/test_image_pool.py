@@ -62,7 +62,9 @@ def test_frozen_features_have_the_pool_s_rows_and_labels():
     assert loaded.pool.features.shape == (37, 16)
     assert loaded.pool.test_features.shape == (11, 16)
     np.testing.assert_array_equal(loaded.pool.labels, images.labels)
-    fewer = replace(images, images=images.images[:36], labels=images.labels[:36])
+    fewer = replace(
+        images, images=images.images[:36], labels=images.labels[:36], ids=images.ids[:36]
+    )
     alone = frozen_pool(fewer, BACKBONE, batch_size=8)
     np.testing.assert_allclose(loaded.pool.features[:3], alone.pool.features[:3], atol=1e-6)
 

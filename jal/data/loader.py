@@ -54,6 +54,7 @@ def batches(
     source: Source,
     wanted: Iterable[tuple[str, Sequence[int]]],
     preprocess: Callable[[Image.Image], np.ndarray],
+    size: tuple[int, int],
     batch_size: int,
     pool: ThreadPoolExecutor,
     skip_bad: bool = False,
@@ -63,7 +64,8 @@ def batches(
     Args:
       source: where they are.
       wanted: (split, rows) of each batch; at most `batch_size` rows.
-      preprocess: an RGB PIL image -> u8[H, W, 3], all of one size.
+      preprocess: an RGB PIL image -> u8[H, W, 3].
+      size: (H, W), the same for all.
       batch_size: B, static; shorter batches are padded.
       pool: the threads that do the work (PIL lets go of the interpreter while it decodes).
       skip_bad: leave unreadable images out instead of stopping.
@@ -84,16 +86,16 @@ def batches(
         for split, rows in wanted:
             waiting.append([pool.submit(load, split, row) for row in rows])
             if len(waiting) > BATCHES_AHEAD:
-                yield _collect(waiting.popleft(), batch_size, skip_bad)
+                yield _collect(waiting.popleft(), (batch_size, *size, 3), skip_bad)
         while waiting:
-            yield _collect(waiting.popleft(), batch_size, skip_bad)
+            yield _collect(waiting.popleft(), (batch_size, *size, 3), skip_bad)
     finally:
         for futures in waiting:
             for future in futures:
                 future.cancel()
 
 
-def _collect(futures: list[Future[_Loaded]], batch_size: int, skip_bad: bool) -> Batch:
+def _collect(futures: list[Future[_Loaded]], shape: tuple[int, ...], skip_bad: bool) -> Batch:
     images = [future.result() for future in futures]
     skipped = [
         Skipped(row, image.record.id, image.problem)
@@ -106,13 +108,7 @@ def _collect(futures: list[Future[_Loaded]], batch_size: int, skip_bad: bool) ->
             f"The image {name} cannot be read ({problem}); mend or remove it, or leave such images "
             "out with --skip_bad."
         )
-    shape = next((image.pixels.shape for image in images if image.pixels is not None), None)
-    if shape is None:
-        raise JalError(
-            f"None of {len(images)} images in a row can be read; the first is {skipped[0].id} "
-            f"({skipped[0].reason})."
-        )
-    pixels = np.zeros((batch_size, *shape), np.uint8)
+    pixels = np.zeros(shape, np.uint8)
     for row, image in enumerate(images):
         if image.pixels is not None:
             pixels[row] = image.pixels
