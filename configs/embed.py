@@ -32,5 +32,6 @@ def get_config(name: str = "") -> ConfigDict:
         config.data.address = found.address
         config.data.splits = dict(found.splits)
         config.data.image, config.data.label = found.image, found.label
+        config.data.revision = found.revision
         config.data.test_fraction = found.test_fraction if found.kind == "folder" else 0.0
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,25 @@ def test_folder_with_splits_shares_its_classes(tmp_path: Path) -> None:
         "test": [("b/2.png", 1), ("c/3.png", 2)],
     }
     assert list(source.splits) == ["train", "test"]
+
+
+def test_a_folder_around_all_of_it_is_stepped_into(tmp_path: Path) -> None:
+    for name in ("train/cat", "train/dog", "test/cat"):
+        save(tmp_path / "archive" / "PBC" / name / "0.png")
+    save(tmp_path / "archive" / "__MACOSX" / "cat" / "0.png")
+    source = open_source(data(path=str(tmp_path / "archive")))
+    assert source.name == "archive"
+    assert listing(source) == {
+        "train": [("cat/0.png", 0), ("dog/0.png", 1)],
+        "test": [("cat/0.png", 0)],
+    }
+
+
+def test_folders_beside_the_splits_are_refused(tmp_path: Path) -> None:
+    for name in ("train/cat", "test/cat", "notes"):
+        save(tmp_path / name / "0.png")
+    with pytest.raises(JalError, match="holds test and train, and beside them notes"):
+        open_source(data(path=str(tmp_path)))
 
 
 def test_fingerprint_follows_names_labels_and_sizes(tmp_path: Path) -> None:
@@ -215,21 +235,58 @@ def test_tfds_reads_array_records_without_tensorflow(tfds_folder: str) -> None:
     for row in range(8):
         record = source.splits["train"][row]
         assert np.asarray(to_rgb(record.content)).max() == 100 * record.label
-    import sys
-
     assert "tensorflow" not in sys.modules
 
 
 def test_tfds_that_cannot_be_prepared_says_what_to_do(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow_datasets")
-    with pytest.raises(JalError, match=r"no_such_set.*data_dir.*folder"):
+    with pytest.raises(JalError, match=r"no_such_set.*set data\.data_dir"):
         open_source(data(kind="tfds", address="no_such_set", data_dir=str(tmp_path)))
 
 
 def test_hub_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(JalError, match=r"pip install 'jal\[datasets\]'"):
         open_source(data(kind="hub", address="someone/something"))
+
+
+class FakeColumns:
+    """Rows of a hub data set, as far as `open_hub` asks."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows, self.column_names = rows, list(rows[0])
+        self.features = dict.fromkeys(self.column_names)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        return [row[key] for row in self.rows] if isinstance(key, str) else self.rows[key]
+
+    def cast_column(self, *_: object) -> FakeColumns:
+        return self
+
+    def unique(self, name: str) -> list[Any]:
+        return sorted({row[name] for row in self.rows})
+
+
+def test_hub_columns_are_checked_and_a_null_image_is_a_bad_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"image": None, "kind": "b"}, {"image": {"bytes": b"x", "path": None}, "kind": "a"}]
+    package = SimpleNamespace(
+        load_dataset=lambda *_, **__: FakeColumns(rows), Image=lambda decode: None
+    )
+    monkeypatch.setitem(sys.modules, "datasets", package)
+    with pytest.raises(JalError, match="it has the columns image, kind, not img, label"):
+        open_source(data(kind="hub", address="someone/something", image="img"))
+    options = {"label": "kind", "splits": {"train": "train", "test": ""}, "test_fraction": 0.5}
+    source = open_source(data(kind="hub", address="someone/something", **options))
+    assert source.class_names == ("a", "b")
+    records = [record for split in source.splits.values() for record in split]
+    assert sorted(record.label for record in records) == [0, 1]
+    with pytest.raises(JalError, match="0 cannot be read"):
+        load(Source("n", {"train": records}, ("a", "b"), "f"), [("train", range(1))])
 
 
 def load(source: Source, wanted: Any, skip_bad: bool = False, batch_size: int = 4) -> list[Any]:

@@ -30,44 +30,68 @@ def open_source(data: Any) -> Source:
       JalError: an unknown name or kind, or nothing to read; says what to put where.
     """
     kind, path = data.kind, data.path
-    in_catalogue = data.name in catalogue.CATALOGUE
     if not kind and path:
         kind = {".csv": "csv", ".npz": "npz"}.get(Path(path).suffix, "folder")
-    elif not kind:
-        kind = catalogue.entry(data.name).kind
-        path = catalogue.default_folder(data.name, data.data_dir) if kind == "folder" else ""
-        if kind == "folder" and not Path(path).is_dir():
-            raise JalError(catalogue.missing_folder(data.name, path))
-    source = _open(kind, path, data)
-    if in_catalogue:
+    source = _open(kind, path, data) if kind else _open_catalogued(data)
+    if data.name in catalogue.CATALOGUE:
         catalogue.check_classes(data.name, source)
-    return replace(hold_out(source, data.test_fraction), name=data.name or source.name)
+    return replace(source, name=data.name or source.name)
 
 
 def _open(kind: str, path: str, data: Any) -> Source:
-    splits = dict(data.splits)
-    if kind == "folder":
-        return open_folder(path)
-    if kind == "csv":
-        return open_csv(path)
-    if kind == "npz":
-        return open_npz(path)
+    """What the config describes itself."""
+    # An empty expression leaves a split out, so that one may be held out of the other.
+    splits = {ours: theirs for ours, theirs in dict(data.splits).items() if theirs}
+    if kind in ("folder", "csv", "npz"):
+        return _open_files(kind, path, data)
     if kind == "tfds":
+        source = open_tfds(data.address, splits, data.image, data.label, data.data_dir)
+    elif kind == "hub":
+        source = open_hub(data.address, splits, data.image, data.label, data.revision)
+    else:
+        raise JalError(f"data.kind is {kind!r}; choose {', '.join(KINDS)}.")
+    return hold_out(source, data.test_fraction)
+
+
+def _open_files(kind: str, path: str, data: Any) -> Source:
+    if kind == "folder":
+        found = catalogue.CATALOGUE.get(data.name)
+        source = open_folder(path, found.inside if found else "")
+    else:
+        source = open_csv(path) if kind == "csv" else open_npz(path)
+    return hold_out(source, data.test_fraction)
+
+
+def _open_catalogued(data: Any) -> Source:
+    """A data set by name: from where it was put by hand, else TFDS, else the hub.
+
+    TFDS needs TensorFlow to prepare any data set of the catalogue, so without it only what is
+    prepared already is read.
+    """
+    found = catalogue.entry(data.name)
+    local = catalogue.local_path(data.name, data.data_dir)
+    if local is not None:
+        source = open_csv(str(local)) if local.is_file() else open_folder(str(local), found.inside)
+        return hold_out(source, data.test_fraction or found.test_fraction)
+    if data.address:  # the config has filled the entry in, or changed it
+        found = replace(
+            found,
+            address=data.address,
+            splits=dict(data.splits),
+            image=data.image,
+            label=data.label,
+            revision=data.revision,
+        )
+    reasons = []
+    if found.kind == "tfds":
         try:
-            return open_tfds(data.address, splits, data.image, data.label, data.data_dir)
+            return open_tfds(found.address, found.splits, found.image, found.label, data.data_dir)
         except JalError as error:
-            found = catalogue.CATALOGUE.get(data.name)
-            if found is None or found.mirror is None or found.address != data.address:
-                raise
-            return _open_mirror(found.mirror, error)
-    if kind == "hub":
-        return open_hub(data.address, splits, data.image, data.label, data.revision)
-    raise JalError(f"data.kind is {kind!r}; choose {', '.join(KINDS)}.")
-
-
-def _open_mirror(mirror: catalogue.Mirror, tfds_error: JalError) -> Source:
-    """The hub's copy of a data set that TFDS could not give; fails with both reasons."""
-    try:
-        return open_hub(mirror.address, mirror.splits, mirror.image, mirror.label)
-    except JalError as error:
-        raise JalError(f"{tfds_error} Its copy on the hub failed too: {error}") from error
+            reasons.append(str(error))
+    if hub := found.on_hub():
+        try:
+            source = open_hub(hub.address, hub.splits, hub.image, hub.label, hub.revision)
+            return hold_out(source, data.test_fraction or found.test_fraction)
+        except JalError as error:
+            reasons.insert(0, str(error))  # what is most easily mended comes first
+    raise JalError(catalogue.not_found(data.name, data.data_dir, reasons))

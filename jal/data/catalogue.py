@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jal.data.folder import holds_images
 from jal.data.source import Source
 from jal.errors import JalError
 
 TRAIN_TEST = {"train": "train", "test": "test"}
-# Data sets published as one split: TFDS and `datasets` slice in stored order, which TFDS shuffles.
+# Data sets that TFDS has as one split; it stores them shuffled, so that a slice is a random part.
 EIGHTY_TWENTY = {"train": "train[:80%]", "test": "train[80%:]"}
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """The same data set on the Hugging Face hub, for where TFDS cannot prepare it.
+    """The same images on the Hugging Face hub: TFDS prepares none of these without TensorFlow.
 
     Attributes:
       address: the hub id; a configuration may follow a colon.
       image, label: the columns to read.
-      splits: our split names to the hub's.
+      splits: our split names to the hub's; without a test split, a share of train is held out.
+      revision: a branch, tag or commit.
     """
 
     address: str
     image: str = "image"
     label: str = "label"
     splits: dict[str, str] = field(default_factory=lambda: dict(TRAIN_TEST))
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Entry:
       address: the TFDS name or the hub id; for a folder, the web page to download from.
       splits: our split names to the source's.
       image, label: the features or columns to read.
-      manual: what must be done by hand first, if anything.
+      revision: of a hub data set.
+      manual: what to lay out by hand, below the folder that `local_path` looks in.
+      inside: the folder whose images alone count, where a download holds others too.
       test_fraction: the share held out where a folder comes without a test split.
       mirror: where else a TFDS data set is, for installations without TensorFlow.
     """
@@ -52,14 +58,29 @@ class Entry:
     splits: dict[str, str] = field(default_factory=lambda: dict(TRAIN_TEST))
     image: str = "image"
     label: str = "label"
-    manual: str = ""
+    revision: str = ""
+    manual: str = "one folder a class"
+    inside: str = ""
     test_fraction: float = 0.2
     mirror: Mirror | None = None
+
+    def on_hub(self) -> Mirror | None:
+        """Where it is on the Hugging Face hub, if it is."""
+        if self.kind == "hub":
+            return Mirror(self.address, self.image, self.label, self.splits, self.revision)
+        return self.mirror
+
+
+def _csv_line(table: str, folder: str, ending: str, name: int, label: int) -> str:
+    """The shell line that turns a published table of labels into a CSV of `path,label`."""
+    return (
+        f'awk -F, \'NR==1{{print "path,label";next}}{{print "{folder}"${name}"{ending},"${label}}}\' '
+        f"{table}"
+    )
 
 
 CATALOGUE: dict[str, Entry] = {
     # Natural images
-    # TFDS prepares these two from arrays, for which it needs TensorFlow.
     "cifar10": Entry(
         "objects, 32 px", 10, "tfds", "cifar10", mirror=Mirror("uoft-cs/cifar10", image="img")
     ),
@@ -85,8 +106,18 @@ CATALOGUE: dict[str, Entry] = {
         "clane9/imagenet-100",
         {"train": "train", "test": "validation"},
     ),
-    "domainnet_real": Entry("objects, photographs", 345, "tfds", "domainnet/real"),
-    "stanford_cars": Entry("car models", 196, "tfds", "cars196"),
+    "domainnet_real": Entry(
+        "objects, photographs",
+        345,
+        "tfds",
+        "domainnet/real",
+        manual=(
+            "unpack real.zip of https://ai.bu.edu/M3SDA/ and sort it into train/<class>/ and "
+            "test/<class>/ by real_train.txt and real_test.txt"
+        ),
+    ),
+    # The address that TFDS downloads from is gone.
+    "stanford_cars": Entry("car models", 196, "hub", "Donghyun99/Stanford-Cars"),
     "fgvc_aircraft": Entry(
         "aircraft variants",
         100,
@@ -94,13 +125,31 @@ CATALOGUE: dict[str, Entry] = {
         "HuggingFaceM4/FGVC-Aircraft",
         {"train": "train+validation", "test": "test"},
         label="variant",
+        # Its parquet files: the main branch holds a loading script, which `datasets` refuses.
+        revision="e18a7c97147c90dc7f4a60d74a7f4258e9264e97",
     ),
-    "oxford_pets": Entry("cat and dog breeds", 37, "tfds", "oxford_iiit_pet"),
+    "oxford_pets": Entry(
+        "cat and dog breeds", 37, "tfds", "oxford_iiit_pet", mirror=Mirror("timm/oxford-iiit-pet")
+    ),
     "places365": Entry(
-        "scenes", 365, "tfds", "places365_small", {"train": "train", "test": "validation"}
+        "scenes",
+        365,
+        "tfds",
+        "places365_small",
+        {"train": "train", "test": "validation"},
+        manual=(
+            "unpack the 256 x 256 images of http://places2.csail.mit.edu/download.html as "
+            "train/<class>/ and test/<class>/, its validation images being the test split"
+        ),
     ),
-    "dtd": Entry("textures", 47, "tfds", "dtd"),
-    "flowers102": Entry("flower species", 102, "tfds", "oxford_flowers102"),
+    "dtd": Entry("textures", 47, "tfds", "dtd", mirror=Mirror("tanganke/dtd")),
+    "flowers102": Entry(
+        "flower species",
+        102,
+        "tfds",
+        "oxford_flowers102",
+        mirror=Mirror("dpdl-benchmark/oxford_flowers102"),
+    ),
     "svhn": Entry(
         "house numbers",
         10,
@@ -108,14 +157,21 @@ CATALOGUE: dict[str, Entry] = {
         "svhn_cropped",
         mirror=Mirror("ufldl-stanford/svhn:cropped_digits"),
     ),
-    "eurosat": Entry("land use from satellites", 10, "tfds", "eurosat/rgb", EIGHTY_TWENTY),
+    "eurosat": Entry(
+        "land use from satellites",
+        10,
+        "tfds",
+        "eurosat/rgb",
+        EIGHTY_TWENTY,
+        mirror=Mirror("timm/eurosat-rgb", splits={"train": "train+validation", "test": "test"}),
+    ),
     # Biomedical images
     "blood_smear": Entry(
         "blood cells, peripheral smear (Acevedo et al., 2020)",
         8,
         "folder",
         "https://data.mendeley.com/datasets/snkd93bnjr/1",
-        manual="PBC_dataset_normal_DIB holds one folder a class",
+        manual="the folder PBC_dataset_normal_DIB, which holds one folder a class",
     ),
     "diabetic_retinopathy": Entry(
         "fundus photographs, 5 grades (EyePACS)",
@@ -123,9 +179,9 @@ CATALOGUE: dict[str, Entry] = {
         "tfds",
         "diabetic_retinopathy_detection/btgraham-300",
         manual=(
-            "accept the rules and download the archives from "
-            "https://www.kaggle.com/c/diabetic-retinopathy-detection/data into "
-            "<data_dir>/downloads/manual"
+            "accept the rules of https://www.kaggle.com/c/diabetic-retinopathy-detection/data, "
+            "unpack train/ there, and write diabetic_retinopathy.csv: "
+            + _csv_line("trainLabels.csv", "train/", ".jpeg", 1, 2)
         ),
     ),
     "hela": Entry(
@@ -140,26 +196,51 @@ CATALOGUE: dict[str, Entry] = {
         7,
         "folder",
         "https://doi.org/10.7910/DVN/DBW86T",
-        manual="sort the images into folders by the column dx of HAM10000_metadata",
+        manual=(
+            "unpack both archives of images into images/, and write ham10000.csv: "
+            + _csv_line("HAM10000_metadata.csv", "images/", ".jpg", 2, 3)
+            + " (several images may show one lesion: add a column split to keep them together)"
+        ),
     ),
     "colorectal_histology": Entry(
-        "tissue, H&E (Kather et al., 2016)", 8, "tfds", "colorectal_histology", EIGHTY_TWENTY
+        "tissue, H&E (Kather et al., 2016)",
+        8,
+        "tfds",
+        "colorectal_histology",
+        EIGHTY_TWENTY,
+        mirror=Mirror("dpdl-benchmark/colorectal_histology", splits={"train": "train"}),
     ),
     "aptos2019": Entry(
         "fundus photographs, 5 grades",
         5,
         "folder",
         "https://www.kaggle.com/competitions/aptos2019-blindness-detection/data",
-        manual="sort train_images into folders by the column diagnosis of train.csv",
+        manual=(
+            "unpack train_images/, and write aptos2019.csv: "
+            + _csv_line("train.csv", "train_images/", ".png", 1, 2)
+        ),
     ),
-    "patch_camelyon": Entry("lymph node tissue, H&E", 2, "tfds", "patch_camelyon"),
-    "malaria": Entry("red blood cells", 2, "tfds", "malaria", EIGHTY_TWENTY),
+    "patch_camelyon": Entry(
+        "lymph node tissue, H&E",
+        2,
+        "tfds",
+        "patch_camelyon",
+        mirror=Mirror("1aurent/PatchCamelyon"),
+    ),
+    "malaria": Entry(
+        "red blood cells",
+        2,
+        "folder",
+        "https://lhncbc.nlm.nih.gov/LHC-research/LHC-projects/image-processing/malaria-datasheet.html",
+        manual="cell_images.zip holds one folder a class",
+    ),
     "pap_smear": Entry(
         "cervical cells (SIPaKMeD; Plissiti et al., 2018)",
         5,
         "folder",
         "https://www.cs.uoi.gr/~marina/sipakmed.html",
-        manual="one folder a class of the cropped cells (the CROPPED folders)",
+        manual="one folder a class; of these the cropped cells, in CROPPED, are read",
+        inside="CROPPED",
     ),
     "liquid_based_cytology": Entry(
         "cervical smears (Hussain et al., 2019)",
@@ -173,14 +254,21 @@ CATALOGUE: dict[str, Entry] = {
         7,
         "folder",
         "https://bbbc.broadinstitute.org/BBBC048",
-        manual="one folder a cell-cycle phase",
+        manual=(
+            "one folder a cell-cycle phase; a cell has one file a channel, of which copy one "
+            "(as *_Ch3.ome.jpg), or each cell would count three times"
+        ),
     ),
     "colon_polyps": Entry(
         "colorectal polyps, H&E (MHIST)",
         2,
         "folder",
         "https://bmirds.github.io/MHIST/",
-        manual="sort images.zip into train/HP, train/SSA, test/HP, test/SSA by annotations.csv",
+        manual=(
+            "unpack images.zip into images/, and write colon_polyps.csv: awk -F, "
+            '\'NR==1{print "path,label,split";next}{print "images/"$1","$2","$4}\' '
+            "annotations.csv > colon_polyps.csv"
+        ),
     ),
     "heart_failure": Entry(
         "myocardium, H&E (Nirschl et al., 2018)",
@@ -198,16 +286,16 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "amyloid_beta": Entry(
         "plaques, immunohistochemistry (Tang et al., 2019)",
-        3,
+        4,
         "folder",
         "https://doi.org/10.5281/zenodo.1470797",
-        manual="one folder a class: cored, diffuse, caa",
+        manual="one folder a class: cored, diffuse, caa, and negative for patches of none",
     ),
     "pollen": Entry(
         "pollen grains (ICPR 2020 challenge)",
         4,
         "folder",
-        "https://iplab.dmi.unict.it/pollengraindataset/",
+        "https://iplab.dmi.unict.it/pollenclassificationchallenge/",
         manual="one folder a class",
     ),
 }
@@ -223,15 +311,17 @@ def entry(name: str) -> Entry:
     return CATALOGUE[name]
 
 
-def missing_folder(name: str, path: str) -> str:
-    """The sentence for an absent folder: what to download, and where to put it."""
-    found = entry(name)
-    return (
-        f"{name} ({found.title}, {found.classes} classes) has to be downloaded by hand: get it "
-        f"from {found.address}, lay it out below {path} as <class>/<image> or "
-        f"train/<class>/<image> and test/<class>/<image> ({found.manual}), "
-        "and run this again, or set data.path."
+def not_found(name: str, data_dir: str, reasons: Sequence[str]) -> str:
+    """What is said where a data set can be had nowhere: what was tried, and what to put where."""
+    found, folder = entry(name), local_folder(name, data_dir)
+    origin = f"get it from {found.address} and " if found.kind == "folder" else ""
+    by_hand = (
+        f"By hand: {origin}lay it out below {folder} as <class>/<image>, as train/<class>/<image> "
+        f"and test/<class>/<image>, or as {name}.csv with the columns path, label and perhaps "
+        f"split; here, {found.manual}."
     )
+    lines = [f"{name} ({found.title}; {found.classes} classes) is not here yet.", *reasons, by_hand]
+    return "\n  - ".join(lines)
 
 
 def check_classes(name: str, source: Source) -> None:
@@ -245,6 +335,15 @@ def check_classes(name: str, source: Source) -> None:
         )
 
 
-def default_folder(name: str, data_dir: str) -> str:
-    """Where a data set that is downloaded by hand is looked for."""
-    return str(Path(data_dir or "~/jal_data").expanduser() / name)
+def local_folder(name: str, data_dir: str) -> Path:
+    """Where images that were put in place by hand are looked for."""
+    return Path(data_dir or "~/jal_data").expanduser() / name
+
+
+def local_path(name: str, data_dir: str) -> Path | None:
+    """The CSV or the folder of images in `local_folder`; None where there is neither."""
+    folder = local_folder(name, data_dir)
+    table = folder / f"{name}.csv"
+    if table.is_file():
+        return table
+    return folder if holds_images(folder) else None

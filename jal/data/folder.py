@@ -13,23 +13,30 @@ SUFFIXES = frozenset(
 SPLITS = frozenset(("train", "test", "val", "valid", "validation"))
 
 
-def open_folder(path: str) -> Source:
+def open_folder(path: str, inside: str = "") -> Source:
     """Reads `path/<class>/**/image` or `path/<split>/<class>/**/image`.
 
     Classes are the sorted folder names of all splits together. Images that lie beside the class
-    folders, not in one, are unlabelled (-1). Ids are paths below the split.
+    folders, not in one, are unlabelled (-1). Ids are paths below the split. A single folder around
+    all of it, as archives have, is stepped into.
+
+    Args:
+      path: the folder.
+      inside: where folders of this name occur, images outside them are left out.
 
     Raises:
-      JalError: no such folder, or no images in it.
+      JalError: no such folder, no images in it, or splits with other folders beside them.
     """
-    root = Path(path).expanduser()
-    if not root.is_dir():
+    top = Path(path).expanduser()
+    if not top.is_dir():
         raise JalError(f"There is no image folder {path}.")
-    children = sorted(child.name for child in root.iterdir() if _is_folder(child))
-    is_split = bool(children) and SPLITS.issuperset(children)
-    split_names = sorted(children, key=lambda name: (name != "train", name)) if is_split else []
-    roots = {name: root / name for name in split_names} or {"train": root}
+    roots = _splits(_unwrap(top))
     files = {split: _images(folder) for split, folder in roots.items()}
+    if any(inside in file.parent.parts for found in files.values() for file in found):
+        files = {
+            split: [file for file in found if inside in file.parent.parts]
+            for split, found in files.items()
+        }
     if not any(files.values()):
         raise JalError(
             f"{path} holds no images; expected <class>/<image> or train/<class>/<image> and "
@@ -48,11 +55,49 @@ def open_folder(path: str) -> Source:
         split: [_record(file, roots[split], label_of) for file in found]
         for split, found in files.items()
     }
-    return Source(root.name, dict(splits), tuple(classes), file_fingerprint(splits, classes))
+    return Source(top.name, dict(splits), tuple(classes), file_fingerprint(splits, classes))
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
+def holds_images(folder: Path) -> bool:
+    """Whether there is an image anywhere below a folder, which need not exist."""
+    return folder.is_dir() and any(
+        file.suffix.lower() in SUFFIXES for file in folder.rglob("*") if not _hidden(file, folder)
+    )
+
+
+def _folders(path: Path) -> list[str]:
+    """The names of the folders in a folder, in order; hidden ones and archives' own left out."""
+    names = (child.name for child in path.iterdir() if child.is_dir())
+    return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+
+
+def _unwrap(root: Path) -> Path:
+    """The folder itself, or the one it holds alone where the classes or splits are in that."""
+    files = [file for file in root.iterdir() if file.suffix.lower() in SUFFIXES]
+    match _folders(root):
+        case [alone] if not files and alone not in SPLITS and len(_folders(root / alone)) > 1:
+            return _unwrap(root / alone)
+    return root
+
+
+def _splits(root: Path) -> dict[str, Path]:
+    """The folders of the splits, train first; the folder itself where it is not split."""
+    children = _folders(root)
+    found = [name for name in children if name in SPLITS]
+    others = [name for name in children if name not in SPLITS]
+    if "train" in found and len(found) > 1 and others:
+        raise JalError(
+            f"{root} holds {' and '.join(found)}, and beside them {', '.join(others)}; move what "
+            "is not a split elsewhere."
+        )
+    if not found or others:
+        return {"train": root}
+    return {name: root / name for name in sorted(found, key=lambda name: (name != "train", name))}
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    parts = file.relative_to(folder).parts
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -60,8 +105,7 @@ def _images(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in SUFFIXES and not _hidden(file, folder)
     )
 
 

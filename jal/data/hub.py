@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,10 @@ class _Rows(Sequence[Record]):
         return Record(str(row), int(label), _content(example[self.image]))
 
 
-def _content(image: dict[str, Any]) -> Any:
-    """The encoded bytes, or the path, of an undecoded `datasets.Image`."""
-    from pathlib import Path
-
+def _content(image: dict[str, Any] | None) -> Any:
+    """The encoded bytes, or the path, of an undecoded `datasets.Image`; no bytes for a null."""
+    if image is None:
+        return b""
     return image["bytes"] if image["bytes"] is not None else Path(image["path"])
 
 
@@ -45,7 +46,8 @@ def open_hub(
 
     Args:
       name: "clane9/imagenet-100"; a configuration may follow a colon.
-      splits: our split names to the data set's, slices allowed: {"train": "train[:80%]"}.
+      splits: our split names to the data set's. A slice such as "train[:80%]" takes rows as they
+        are stored, often class by class; to hold a share out, name the train split alone.
       image, label: the columns; an empty `label` means unlabelled. A column of text is numbered in
         sorted order over all splits.
       revision: branch, tag or commit.
@@ -65,9 +67,10 @@ def open_hub(
         loaded = {
             split: datasets.load_dataset(
                 path, configuration or None, split=expression, revision=revision or None
-            ).cast_column(image, datasets.Image(decode=False))
+            )
             for split, expression in splits.items()
         }
+        loaded = {split: _undecoded(rows, image, label) for split, rows in loaded.items()}
         classes = _class_names(loaded, label)
     except Exception as error:  # network, parsing and missing-column errors have no common base
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -86,6 +89,18 @@ def open_hub(
         class_names=classes,
         fingerprint=fingerprint(parts),
     )
+
+
+def _undecoded(rows: Any, image: str, label: str) -> Any:
+    """The rows with their images left encoded; the columns must be there."""
+    import datasets
+
+    absent = {image, label} - {"", *rows.column_names}
+    if absent:
+        raise ValueError(
+            f"it has the columns {', '.join(rows.column_names)}, not {', '.join(sorted(absent))}"
+        )
+    return rows.cast_column(image, datasets.Image(decode=False))
 
 
 def _class_names(loaded: dict[str, Any], label: str) -> tuple[str, ...]:

@@ -75,6 +75,19 @@ def file_fingerprint(splits: dict[str, list[Record]], class_names: Sequence[str]
     return fingerprint(parts())
 
 
+class _Chosen(Sequence[Record]):
+    """Some rows of a split, still read one at a time."""
+
+    def __init__(self, records: Sequence[Record], rows: Sequence[int]) -> None:
+        self.records, self.rows = records, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Record:  # type: ignore[override]
+        return self.records[self.rows[row]]
+
+
 def hold_out(source: Source, fraction: float) -> Source:
     """Moves a share of every class of a source without a test split into one.
 
@@ -82,17 +95,16 @@ def hold_out(source: Source, fraction: float) -> Source:
     """
     if not fraction or set(source.splits) != {"train"}:
         return source
-    by_label: dict[int, list[Record]] = {}
-    for record in source.splits["train"]:
-        by_label.setdefault(record.label, []).append(record)
-    held: set[str] = set()
-    for label, records in by_label.items():
+    records = source.splits["train"]
+    by_label: dict[int, list[tuple[str, int]]] = {}
+    for row in range(len(records)):
+        record = records[row]
+        by_label.setdefault(record.label, []).append((fingerprint([record.id]), row))
+    held: set[int] = set()
+    for label, marked in by_label.items():
         if label != UNLABELLED:
-            ordered = sorted(records, key=lambda record: fingerprint([record.id]))
-            held |= {record.id for record in ordered[: round(fraction * len(records))]}
-    splits: dict[str, Sequence[Record]] = {
-        "train": [record for record in source.splits["train"] if record.id not in held],
-        "test": [record for record in source.splits["train"] if record.id in held],
-    }
-    marked = fingerprint([source.fingerprint, fraction])
-    return Source(source.name, splits, source.class_names, marked)
+            held |= {row for _, row in sorted(marked)[: round(fraction * len(marked))]}
+    kept = [row for row in range(len(records)) if row not in held]
+    splits = {"train": _Chosen(records, kept), "test": _Chosen(records, sorted(held))}
+    mark = fingerprint([source.fingerprint, fraction])
+    return Source(source.name, dict(splits), source.class_names, mark)

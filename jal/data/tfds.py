@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,10 @@ def open_tfds(
     label: str = "label",
     data_dir: str = "",
 ) -> Source:
-    """Reads a TFDS data set in the array_record format, downloading and preparing it if needed.
+    """Reads a TFDS data set in the array_record format, preparing it first where that is possible.
+
+    The data sets that TFDS ships can be prepared with TensorFlow alone: they open, unpack or encode
+    their files with it. Those that are prepared are read without.
 
     Args:
       name: "cifar10", "eurosat/rgb", a version after a colon if wanted.
@@ -45,10 +50,12 @@ def open_tfds(
     """
     import tensorflow_datasets as tfds
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of each folder not prepared yet
     where = str(Path(data_dir).expanduser()) if data_dir else None
     try:
         builder = tfds.builder(name, data_dir=where, file_format="array_record")
         if not builder.is_prepared():
+            _refuse_download(builder)
             builder.download_and_prepare(file_format="array_record")
         rows = {
             split: builder.as_data_source(
@@ -70,11 +77,17 @@ def open_tfds(
     )
 
 
+def _refuse_download(builder: Any) -> None:
+    """Stops before a download that could not be unpacked after it."""
+    shipped = type(builder).__module__.startswith("tensorflow_datasets.")
+    if shipped and find_spec("tensorflow") is None:
+        raise RuntimeError("it is not prepared yet, and TensorFlow is not here to do it")
+
+
 def _advice(name: str, reason: str, data_dir: str) -> str:
+    where = data_dir or "~/tensorflow_datasets"
     return (
-        f"TFDS could not give {name!r} ({reason}); prepare it once where TensorFlow is installed: "
-        f"tfds.builder({name!r}, file_format='array_record').download_and_prepare(), then set "
-        f"data.data_dir to its data_dir{f' (now {data_dir})' if data_dir else ''}, "
-        "or lay the images out as train/<class>/ and test/<class>/ and set data.kind=folder and "
-        "data.path."
+        f"TFDS could not give {name!r} ({reason}); where TensorFlow is installed, prepare it by "
+        f"tfds.builder({name!r}, data_dir={where!r}, file_format='array_record')"
+        f".download_and_prepare(), copy {where} here and set data.data_dir to it."
     )
