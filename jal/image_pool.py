@@ -245,12 +245,15 @@ def frozen_pool(images: ImagePool, backbone: Backbone, batch_size: int = 0) -> L
     encode, size = make_encoder(backbone, batch_size or (32 if on_cpu else 256))
 
     def features(pixels: np.ndarray) -> np.ndarray:
-        found = []
+        found: list[Any] = []
         for first in range(0, len(pixels), size):
             batch = np.asarray(pixels[first : first + size])
-            short = size - len(batch)
-            found.append(encode(np.pad(batch, [(0, short), (0, 0), (0, 0), (0, 0)])))
-        return np.concatenate([np.asarray(f) for f in found])[: len(pixels)]
+            if len(batch) < size:
+                batch = np.pad(batch, [(0, size - len(batch)), (0, 0), (0, 0), (0, 0)])
+            found.append(encode(batch))
+            if len(found) > 1:  # the device works on one batch while the one before is fetched
+                found[-2] = np.asarray(found[-2])
+        return np.concatenate([np.asarray(part) for part in found])[: len(pixels)]
 
     return from_arrays(
         features(images.images),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import jax
@@ -12,6 +13,7 @@ from fixtures.make_backbone_fixtures import FOLDER
 
 from jal.backbones import hf, vit
 from jal.backbones.casts import cast
+from jal.backbones.contract import contract
 from jal.backbones.encoder import make_encoder
 from jal.backbones.lora import merge
 from jal.backbones.spec import TARGETS, LoRASpec, ViTSpec
@@ -53,6 +55,37 @@ def test_bfloat16_cast_has_the_gradient_of_a_conversion() -> None:
     x = jnp.linspace(-1, 1, 7)
     gradient = jax.grad(lambda x: (cast(x, "bfloat16").astype(jnp.float32) * 2).sum())(x)
     np.testing.assert_array_equal(gradient, 2)
+
+
+@pytest.mark.parametrize("equation", ["ni,io->no", "bhxqd,bhxkd->bhxqk"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_products_have_the_gradient_of_an_einsum(equation: str, dtype: str) -> None:
+    sizes = dict(zip("niobhxqdk", range(2, 11), strict=True))
+    inputs, result = equation.split("->")
+    random = np.random.default_rng(0)
+    x, y, seen = (
+        jnp.asarray(random.normal(size=[sizes[index] for index in indices]), jnp.float32)
+        for indices in (*inputs.split(","), result)
+    )
+    expected = jax.vjp(lambda x, y: jnp.einsum(equation, x, y, precision="highest"), x, y)[1](seen)
+    actual = jax.vjp(lambda x, y: contract(equation, x, y, dtype), x, y)[1](seen)
+    for one, other in zip(actual, expected, strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(
+            one / scale, other / scale, atol=1e-6 if dtype == "float32" else 2e-2
+        )
+
+
+def test_a_backward_pass_in_bfloat16_multiplies_bfloat16() -> None:
+    spec, lora = SPEC.replace(dtype="bfloat16"), LoRASpec()
+    params = jax.jit(partial(vit.init, spec=spec))(jax.random.key(0))
+    adapters = vit.init_lora(jax.random.key(1), spec, lora)
+    gradient = jax.jit(
+        jax.grad(lambda adapters: vit.forward(spec, params, IMAGES, lora, adapters)[0].sum())
+    )
+    lines = re.findall(r"stablehlo\.dot_general.*", gradient.lower(adapters).as_text())
+    types = {tuple(re.findall(r"x(f32|bf16)>", line)) for line in lines}
+    assert types == {("bf16", "bf16", "f32")}
 
 
 def test_prefix_and_suffix_compose_to_the_whole(params: dict) -> None:

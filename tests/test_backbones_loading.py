@@ -145,6 +145,46 @@ def test_other_faults_are_one_clear_sentence(tmp_path: Path) -> None:
         hf.load(str(folder))
 
 
+def config_with(folder: str, **changes: object) -> None:
+    path = Path(folder) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_patches_may_be_said_twice_and_must_be_square(tmp_path: Path) -> None:
+    folder = copy("dinov2", tmp_path)
+    config_with(folder, patch_size=[7, 7])
+    assert_same(hf.load(folder), hf.load(str(FOLDER / "dinov2")))
+    config_with(folder, patch_size=[7, 14])
+    with pytest.raises(JalError, match="patches are 7 x 14; jal's are square"):
+        hf.load(folder)
+
+
+def test_oblong_positions_are_used_as_they_are_or_refused() -> None:
+    native = hf.load(str(FOLDER / "vit_oblong"))
+    assert native.spec.image_size == (21, 42)
+    with pytest.raises(JalError, match="are a grid of 3 x 6 patches, and 4 x 4 are wanted"):
+        hf.load(str(FOLDER / "vit_oblong"), image_size=28)
+
+
+def test_a_clip_classifier_s_head_is_left_out(tmp_path: Path) -> None:
+    head = {"classifier.weight": np.zeros((2, 24), np.float32), "classifier.bias": np.zeros(2)}
+    folder = copy("clip_vision_unprojected", tmp_path, lambda tensors: tensors | head)
+    assert_same(hf.load(folder), hf.load(str(FOLDER / "clip_vision_unprojected")))
+
+
+def test_the_image_processor_may_lie_in_the_processor_s_file(tmp_path: Path) -> None:
+    folder = copy("vit", tmp_path)
+    steps = {"image_processor_type": "ViTImageProcessor", "size": {"height": 35, "width": 35}}
+    nested = steps | {"image_mean": 0.25, "image_std": [0.5, 0.25, 0.125]}
+    (tmp_path / hf.PREPROCESSOR).write_text(json.dumps(steps))
+    (tmp_path / hf.PROCESSOR).write_text(json.dumps({"processor_class": "Other"}))
+    assert hf.load(folder).preprocessing.mean == (0.5, 0.5, 0.5)
+    (tmp_path / hf.PROCESSOR).write_text(json.dumps({"image_processor": nested}))
+    found = hf.load(folder).preprocessing
+    assert (found.resize, found.mean) == ((35, 35), (0.25, 0.25, 0.25))
+    assert found.std == (0.5, 0.25, 0.125)
+
+
 def test_hub_ids_come_from_the_cache_offline_at_their_revision(tmp_path: Path) -> None:
     cached = tmp_path / "hub" / "models--someone--tiny"
     for revision, name in (("main", "dinov2"), ("v2", "vit")):

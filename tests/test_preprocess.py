@@ -152,6 +152,7 @@ def test_resizing_keeps_the_margin_that_is_cut_off() -> None:
     [
         ({"image_processor_type": "PixtralImageProcessor"}, "'PixtralImageProcessor'.*not support"),
         (DINOV2 | {"size": {"longest_edge": 3}}, "has size"),
+        (DINOV2 | {"crop_size": {"shortest_edge": 3}}, "crops to a height and a width"),
         (DINOV2 | {"do_center_crop": False}, "neither crops nor resizes"),
     ],
 )

@@ -21,6 +21,7 @@ class Family(NamedTuple):
       prefix: what every name of the tower starts with in this checkpoint.
       ignored: starts of names that are known and not needed (heads, the text tower).
       antialias: how the family interpolates position embeddings.
+      always_square: whether it takes them for a square whatever the native image size.
       synonyms: other spellings of the names, (pattern, replacement).
     """
 
@@ -29,6 +30,7 @@ class Family(NamedTuple):
     prefix: str
     ignored: tuple[str, ...]
     antialias: bool
+    always_square: bool = False
     synonyms: Synonyms = ()
 
 
@@ -69,20 +71,26 @@ def family(config: dict[str, Any], shapes: dict[str, Shape], folder: Path) -> Fa
     return builders[kind](full, shapes)
 
 
+def _pair(value: int | list[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
 def _common(config: Any) -> dict[str, Any]:
-    side = config.image_size
     if config.num_channels != 3:
         raise JalError(f"The model takes {config.num_channels} channels; jal feeds three (RGB).")
     if config.hidden_act not in ACTIVATIONS:
         raise JalError(
             f"The model's hidden_act {config.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}."
         )
+    patch = _pair(config.patch_size)
+    if patch[0] != patch[1]:
+        raise JalError(f"The model's patches are {patch[0]} x {patch[1]}; jal's are square.")
     return {
         "width": config.hidden_size,
         "depth": config.num_hidden_layers,
         "heads": config.num_attention_heads,
-        "patch": config.patch_size,
-        "image_size": (side, side) if isinstance(side, int) else tuple(side),
+        "patch": patch[0],
+        "image_size": _pair(config.image_size),
         "activation": ACTIVATIONS[config.hidden_act],
         "norm_eps": config.layer_norm_eps,
     }
@@ -115,6 +123,7 @@ def _dinov2(config: Any, shapes: dict[str, Shape]) -> Family:
         prefix=_prefix(shapes, "embeddings.cls_token"),
         ignored=("embeddings.mask_token", "/classifier."),
         antialias=config.model_type == "dinov2_with_registers",
+        always_square=True,
         synonyms=keys.DINOV2_SYNONYMS,
     )
 
@@ -163,6 +172,7 @@ def _clip(config: Any, shapes: dict[str, Shape]) -> Family:
             "/text_model.",
             "/text_projection.",
             "/logit_scale",
+            "/classifier.",
         ),
         antialias=False,
     )

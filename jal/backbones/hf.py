@@ -20,7 +20,8 @@ from jal.errors import JalError
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-PATTERNS = ("config.json", "preprocessor_config.json", WEIGHTS, "model-*.safetensors", INDEX)
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
+PATTERNS = ("config.json", PREPROCESSOR, PROCESSOR, WEIGHTS, "model-*.safetensors", INDEX)
 
 
 class Backbone(NamedTuple):
@@ -68,17 +69,20 @@ def load(
     shapes = read_shapes(files)
     family = families.family(config, shapes, folder)
     spec = family.spec.replace(dtype=dtype, remat=remat)
-    preprocessor = folder / "preprocessor_config.json"
-    if preprocessor.exists():
-        preprocessing = preprocess.from_config(_read_json(folder, preprocessor.name))
+    described = _preprocessor(folder)
+    if described is not None:
+        preprocessing = preprocess.from_config(described)
     else:
         preprocessing = preprocess.default(config["model_type"], spec.image_size)
+    native = spec.grid
     if image_size is not None:
         preprocessing = preprocessing.resized(image_size)
     spec = spec.replace(image_size=preprocessing.output_size)
     params = assemble(family, shapes, read_tensors(files), folder)
     position = params["embed"]["position"]
-    params["embed"]["position"] = resize_position(position, spec.grid, family.antialias)
+    params["embed"]["position"] = resize_position(
+        position, native, spec.grid, family.antialias, family.always_square
+    )
     name = model if not Path(model).is_dir() else Path(model).resolve().name
     return Backbone(spec, params, preprocessing, name, fingerprint(folder, files))
 
@@ -166,6 +170,15 @@ def fingerprint(folder: Path, files: list[Path]) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def _preprocessor(folder: Path) -> dict[str, Any] | None:
+    """The image processor's settings; transformers 5 may nest them in processor_config.json."""
+    if (folder / PROCESSOR).exists():
+        nested = _read_json(folder, PROCESSOR).get("image_processor")
+        if nested is not None:
+            return nested
+    return _read_json(folder, PREPROCESSOR) if (folder / PREPROCESSOR).exists() else None
 
 
 def _open(path: Path) -> Any:

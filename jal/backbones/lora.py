@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jal.backbones.contract import contract
 from jal.backbones.spec import LoRASpec, ViTSpec
 
 Params = dict[str, Any]
@@ -28,18 +29,16 @@ class Adapter(nn.Module):
         """f[..., in] -> f32[..., out]."""
         shape_a, shape_b = (x.shape[-1], self.spec.rank), (self.spec.rank, self.features)
         init_a = nn.initializers.he_uniform()
-        a = self.variable("lora", "a", lambda: init_a(self.make_rng("params"), shape_a)).value
-        b = self.variable("lora", "b", lambda: jnp.zeros(shape_b)).value
+        a = self.variable(
+            "lora", "a", lambda: init_a(self.make_rng("params"), shape_a, jnp.float32)
+        ).value
+        b = self.variable("lora", "b", lambda: jnp.zeros(shape_b, jnp.float32)).value
         x = nn.Dropout(self.spec.dropout, deterministic=not train)(x)
-        precision = "highest" if self.dtype == "float32" else None
-        low = jnp.matmul(
-            x, a.astype(self.dtype), precision=precision, preferred_element_type=jnp.float32
-        )
+        rows = x.reshape(-1, x.shape[-1])
         # The scale goes on the narrow side: rank numbers a token instead of `features`.
-        low = (low * self.spec.scale).astype(self.dtype)
-        return jnp.matmul(
-            low, b.astype(self.dtype), precision=precision, preferred_element_type=jnp.float32
-        )
+        low = contract("ni,ir->nr", rows, a, self.dtype) * self.spec.scale
+        update = contract("nr,ro->no", low, b, self.dtype)
+        return update.reshape(*x.shape[:-1], self.features)
 
 
 def first_adapted(spec: ViTSpec, lora: LoRASpec) -> int:

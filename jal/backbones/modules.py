@@ -8,25 +8,11 @@ from flax import linen as nn
 
 from jal.backbones.activations import activation
 from jal.backbones.casts import cast
+from jal.backbones.contract import contract
 from jal.backbones.lora import Adapter
 from jal.backbones.spec import LoRASpec, ViTSpec
 
 ADAPTER = "lora_"  # what an adapter's module is called, before its target
-
-
-def _contract(equation: str, x: jax.Array, y: jax.Array, dtype: str) -> jax.Array:
-    """An einsum of operands in `dtype`, summed and returned in float32.
-
-    The float32 result also matters for speed: with it XLA's CPU backend uses bfloat16 instructions.
-    """
-    precision = jax.lax.Precision.HIGHEST if dtype == "float32" else None
-    return jnp.einsum(
-        equation,
-        cast(x, dtype),
-        cast(y, dtype),
-        precision=precision,
-        preferred_element_type=jnp.float32,
-    )
 
 
 class Linear(nn.Module):
@@ -40,11 +26,14 @@ class Linear(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """f[..., in] -> f32[..., features]."""
         kernel = self.param(
-            "kernel", nn.initializers.truncated_normal(0.02), (x.shape[-1], self.features)
+            "kernel",
+            nn.initializers.truncated_normal(0.02, jnp.float32),
+            (x.shape[-1], self.features),
         )
-        y = _contract("...i,io->...o", x, kernel, self.dtype)
+        rows = x.reshape(-1, x.shape[-1])
+        y = contract("ni,io->no", rows, kernel, self.dtype).reshape(*x.shape[:-1], self.features)
         if self.use_bias:
-            y += self.param("bias", nn.initializers.zeros, (self.features,))
+            y += self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return y
 
 
@@ -97,10 +86,10 @@ class Block(nn.Module):
         )
         # The scale goes on q: T·d numbers instead of T·T.
         q, k, v = (_split_heads(cast(part, spec.dtype), size) for part in (q * size**-0.5, k, v))
-        scores = _contract("bhxqd,bhxkd->bhxqk", q, k, spec.dtype).squeeze(2)
+        scores = contract("bhxqd,bhxkd->bhxqk", q, k, spec.dtype).squeeze(2)
         weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
         # Divided by their sum after the product with v: T·d numbers instead of T·T.
-        mixed = _contract("bhxqk,bhxkd->bhxqd", jnp.expand_dims(weights, 2), v, spec.dtype)
+        mixed = contract("bhxqk,bhxkd->bhxqd", jnp.expand_dims(weights, 2), v, spec.dtype)
         mixed = mixed.squeeze(2) / weights.sum(axis=-1, keepdims=True)
         x = _join_heads(cast(mixed, spec.dtype))
         return self._adapted("o", x, Linear(spec.width, spec.dtype, name="o")(x))
@@ -128,7 +117,7 @@ class Block(nn.Module):
     def _scaled(self, name: str, x: jax.Array) -> jax.Array:
         if not self.spec.layer_scale:
             return x
-        return x * self.param(name, nn.initializers.ones, (self.spec.width,))
+        return x * self.param(name, nn.initializers.ones, (self.spec.width,), jnp.float32)
 
 
 class Embed(nn.Module):
@@ -140,7 +129,7 @@ class Embed(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         """Normalised images f[B, H, W, 3] -> tokens f[B, T, D]."""
         spec, (rows, columns), side = self.spec, self.spec.grid, self.spec.patch
-        normal = nn.initializers.truncated_normal(0.02)
+        normal = nn.initializers.truncated_normal(0.02, jnp.float32)
         batch = images.shape[0]
         patches = images[:, : rows * side, : columns * side]
         patches = patches.reshape(batch, rows, side, columns, side, -1).swapaxes(2, 3)

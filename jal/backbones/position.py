@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jal.errors import JalError
+
 
 def _keys_kernel(x: np.ndarray, a: float) -> np.ndarray:
     """The cubic convolution kernel (Keys, 1981) at distances x."""
@@ -34,20 +36,38 @@ def resize_matrix(size: int, new_size: int, antialias: bool) -> np.ndarray:
     return matrix
 
 
-def resize_position(position: np.ndarray, grid: tuple[int, int], antialias: bool) -> np.ndarray:
+def resize_position(
+    position: np.ndarray,
+    native: tuple[int, int],
+    grid: tuple[int, int],
+    antialias: bool,
+    always_square: bool = False,
+) -> np.ndarray:
     """Fits position embeddings to another grid of patches.
 
     Args:
-      position: f[1 + n * n, D], the CLS token's first, then a square grid in row order.
+      position: f[1 + n, D], the CLS token's first, then the native grid in row order.
+      native: the (rows, columns) that the checkpoint was made for.
       grid: the wanted (rows, columns).
       antialias: what the model's family does, see above.
+      always_square: whether the family reads them as a square even at their native grid.
 
     Returns:
       f32[1 + rows * columns, D]; `position` itself when the grid is already right.
+
+    Raises:
+      JalError: another grid is wanted, and the positions are no square to interpolate from.
     """
     side = round((len(position) - 1) ** 0.5)
-    if grid == (side, side):
+    is_square = side * side == len(position) - 1
+    if grid == ((side, side) if always_square and is_square else native):
         return position
+    if not is_square:
+        raise JalError(
+            f"The model's position embeddings are a grid of {native[0]} x {native[1]} patches, and "
+            f"{grid[0]} x {grid[1]} are wanted; only square ones can be interpolated, so use the "
+            "model's own image size."
+        )
     rows = resize_matrix(side, grid[0], antialias)
     columns = resize_matrix(side, grid[1], antialias)
     square = position[1:].reshape(side, side, -1)

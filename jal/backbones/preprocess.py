@@ -106,7 +106,7 @@ def centre_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _defaults(kind: str) -> dict[str, Any]:
     """What a processor class uses for the keys its configuration leaves out."""
-    if kind.startswith("ViT"):
+    if kind.startswith(("ViTImage", "ViTFeature")):
         return {"size": {"height": 224, "width": 224}, "resample": BILINEAR, "crop": False,
                 "image_mean": HALF, "image_std": HALF}  # fmt: skip
     if kind.startswith(("CLIP", "Bit")):
@@ -124,23 +124,34 @@ def from_config(config: dict[str, Any]) -> Preprocessing:
     Raises:
       JalError: the processor is not one that these steps reproduce.
     """
+    config = {name: value for name, value in config.items() if value is not None}
     kind = config.get("image_processor_type") or config.get("feature_extractor_type", "")
     defaults = _defaults(kind)
     resize: Any = None
     if config.get("do_resize", True):
         resize = _size(config.get("size", defaults["size"]), square=kind.startswith("ViT"))
-    crop = None
+    crop: Any = None
     if config.get("do_center_crop", defaults["crop"]):
         crop = _size(config.get("crop_size", 224), square=True)
+        if isinstance(crop, int):
+            raise JalError(
+                f"preprocessor_config.json has crop_size {config['crop_size']}; jal crops to a "
+                "height and a width."
+            )
     rescales, normalises = config.get("do_rescale", True), config.get("do_normalize", True)
     return Preprocessing(
         resize=resize,
         resample=config.get("resample", defaults["resample"]),
-        crop=crop,  # type: ignore[arg-type]
+        crop=crop,
         scale=config.get("rescale_factor", 1 / 255) if rescales else 1.0,
-        mean=tuple(config.get("image_mean", defaults["image_mean"])) if normalises else (0.0,) * 3,
-        std=tuple(config.get("image_std", defaults["image_std"])) if normalises else (1.0,) * 3,
+        mean=_channels(config.get("image_mean", defaults["image_mean"]) if normalises else 0.0),
+        std=_channels(config.get("image_std", defaults["image_std"]) if normalises else 1.0),
     )
+
+
+def _channels(value: float | list[float]) -> tuple[float, ...]:
+    """One number for each of the three channels."""
+    return (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
 
 
 def default(model_type: str, size: tuple[int, int]) -> Preprocessing:

@@ -35,7 +35,7 @@ def init(key: jax.Array, spec: ViTSpec) -> Params:
     `jax.eval_shape(init, key, spec)` gives the shapes without memory.
     """
     keys = jax.random.split(key, 3)
-    images = jnp.zeros((1, *spec.image_size, 3))
+    images = jnp.zeros((1, *spec.image_size, 3), jnp.float32)
     tokens = jnp.zeros((1, spec.tokens, spec.width), spec.dtype)
     return {
         "embed": Embed(spec).init(keys[0], images)["params"],
