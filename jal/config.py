@@ -69,6 +69,7 @@ SWEEP_FIELDS: dict[str, Field] = {
     "data.label": Field("label", "likewise"),
     "data.revision": Field("", "of a hub data set"),
     "data.data_dir": Field("", "where TFDS data and data sets downloaded by hand are"),
+    "data.white": Field(0, "16-bit grey that is white, 4095 for 12-bit data; 0: 65535"),
     "data.test_fraction": Field(0.0, "held out where there is no test split"),
     "data.cache": Field("", "folder for decoded images, features and prefix tokens; else memory"),
     "model.name": Field("facebook/dinov2-small", "backbone of the images: hub id or folder"),

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from jal.data.loader import Batch, Skipped, batches
 from jal.data.source import Source
 from jal.errors import JalError
-from jal.store import Store, create, finish, missing_chunks, write_chunk
+from jal.store import Store, create, finish, forget_damaged, missing_chunks, write_chunk
 
 if TYPE_CHECKING:
     from jal.backbones.encoder import Encode
@@ -38,6 +38,7 @@ def default_config() -> ConfigDict:
                 "label": "label",
                 "revision": "",  # of a hub data set
                 "data_dir": "",  # where TFDS data and data sets downloaded by hand are
+                "white": 0,  # 16-bit grey that is white, 4095 for 12-bit data; 0: 65535
                 "test_fraction": 0.0,  # held out of a folder, CSV or npz without a test split
             },
             "model": {
@@ -132,7 +133,9 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     }
     path = config.store.path or f"embeddings/{source.name}/{backbone.name.replace('/', '--')}"
     store = create(path, request, about, _sizes(source), source.class_names)
-    if not store.manifest["complete"]:
+    # A finished store is read once to see that it still is whole; what is not is made anew.
+    damaged = store.manifest["complete"] and forget_damaged(store)
+    if not store.manifest["complete"] or damaged or any(_missing(store)):
         encode, batch_size = make_encoder(backbone, batch_size, config.model.patch_mean)
         with ThreadPoolExecutor(config.workers or os.cpu_count()) as pool:
             load_batches = partial(
@@ -157,7 +160,7 @@ def _fill(
     progress: Progress,
 ) -> None:
     """Encodes and writes the missing chunks, one by one; batches never span two chunks."""
-    todo = {split: missing_chunks(store, split) for split in store.splits}
+    todo = dict(zip(store.splits, _missing(store), strict=True))
     stream = load_batches(
         (split, rows)
         for split, chunks in todo.items()
@@ -178,6 +181,10 @@ def _fill(
                     _settle(parts, -2, progress)
             _settle(parts, -1, progress)
             _write(store, split, chunk, parts)
+
+
+def _missing(store: Store) -> list[list[int]]:
+    return [missing_chunks(store, split) for split in store.splits]
 
 
 def _cut(rows: range, length: int) -> list[range]:
@@ -215,6 +222,7 @@ def _check_sizes(config: ConfigDict) -> None:
         ("batch_size", config.batch_size, 0),
         ("workers", config.workers, 0),
         ("model.image_size", config.model.image_size, 0),
+        ("data.white", config.data.white, 0),
     ):
         if value < least:
             raise JalError(f"{name} is {value}; it must be at least {least}.")

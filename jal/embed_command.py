@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jal.config import load_config
 from jal.errors import JalError
 from jal.progress import make_bar
+from jal.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +72,7 @@ def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -
       JalError: on bad input of any kind.
     """
     config = load_config(reference, overrides)
-    if "model" not in config or "data" not in config:
+    if any(name not in config for name in ("model", "data", "store")):
         raise JalError(
             f"config {reference!r} is not one for jal embed; try --config=embed:cifar10."
         )
@@ -91,4 +92,18 @@ def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -
     ]
     for split, name, reason in skipped:
         console.print(f"left out: {split}/{name} ({reason})", highlight=False, soft_wrap=True)
+    for note in _notes(store):
+        console.print(note, highlight=False, soft_wrap=True)
     console.print(f"{store.describe()}\nstore: {store.path}", highlight=False, soft_wrap=True)
+
+
+def _notes(store: Store) -> list[str]:
+    """What keeps a sweep from using a store, said while the user still has the images at hand."""
+    notes = []
+    if not store.class_names:
+        notes.append("note: no image has a label; a sweep needs labels to answer its queries.")
+    if len(store.splits) == 1:
+        notes.append(
+            "note: there is one split; a sweep needs a test split: data.test_fraction=0.2."
+        )
+    return notes

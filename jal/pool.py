@@ -222,12 +222,13 @@ def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
 
     def read() -> tuple[Pool, PoolFacts]:
         train_rows, test_rows = stores.read(store, "train"), stores.read(store, test)
+        known = test_rows.labels >= 0  # there is nothing to measure on the others
         try:
             loaded = from_arrays(
                 train_rows.features,
                 train_rows.labels,
-                test_rows.features,
-                test_rows.labels,
+                test_rows.features[known],
+                test_rows.labels[known],
                 class_names=store.class_names,
                 ids=train_rows.ids,
                 name=name or store.manifest["about"]["data"],
@@ -253,7 +254,9 @@ def require_labels(loaded: LoadedPool) -> None:
     """Raises JalError when some pool labels are unknown: a simulated oracle needs them all."""
     unknown = np.asarray(loaded.pool.labels) < 0
     if unknown.any():
+        row, ids = int(np.argmax(unknown)), loaded.facts.ids
         raise JalError(
             f"{loaded.facts.name}: {unknown.sum()} pool labels are unknown (-1), the first in row "
-            f"{np.argmax(unknown)}; a sweep needs all of them to answer its queries."
+            f"{row}{f' ({ids[row]})' if ids else ''}; a sweep needs all of them to answer its "
+            "queries, so label these images or leave them out."
         )

@@ -14,12 +14,13 @@ arrays as zeros, so that no row depends on another's being readable; reading dro
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,25 @@ FORMAT = "jal embeddings, version 1"
 DTYPES = ("float16", "bfloat16", "float32")
 _SCHEMES = {"gs": "gcs", "s3": "s3"}
 _READ_AHEAD = 16
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_PARTS = frozenset(("complete", "request", "about", "class_names", "splits", "skipped"))
+
+
+def _one_sentence(function: _Function) -> _Function:
+    """Turns what TensorStore raises, on a full disk or a path that is no folder, into JalError."""
+
+    @functools.wraps(function)
+    def told(where: str | Store, *arguments: Any, **options: Any) -> Any:
+        try:
+            return function(where, *arguments, **options)
+        except JalError:
+            raise
+        except ValueError as error:  # TensorStore's kind for all
+            path = where if isinstance(where, str) else where.path
+            reason = str(error).split(" [")[0].replace("\0", "")
+            raise JalError(f"The store {path} cannot be used ({reason}).") from error
+
+    return told  # type: ignore[return-value]
 
 
 class SplitData(NamedTuple):
@@ -106,6 +126,7 @@ class Store:
         )
 
 
+@_one_sentence
 def create(
     path: str,
     request: Mapping[str, Any],
@@ -156,6 +177,7 @@ def create(
     return store
 
 
+@_one_sentence
 def open_store(path: str) -> Store:
     """Opens a store; one without a manifest, or of an unknown format, raises JalError."""
     content = _read(_kvstore(path), MANIFEST)
@@ -165,8 +187,12 @@ def open_store(path: str) -> Store:
         manifest = json.loads(content)
     except ValueError as error:
         raise JalError(f"{MANIFEST} in {path} is damaged: {error}.") from error
-    if manifest.get("format") != FORMAT:
-        raise JalError(f"{path} has the format {manifest.get('format')!r}; expected {FORMAT!r}.")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else manifest
+        raise JalError(f"{path} has the format {found!r}; expected {FORMAT!r}.")
+    absent = _PARTS - manifest.keys()
+    if absent:
+        raise JalError(f"{MANIFEST} in {path} is damaged: it lacks {', '.join(sorted(absent))}.")
     return Store(path, manifest)
 
 
@@ -177,6 +203,25 @@ def missing_chunks(store: Store, split: str) -> list[int]:
     return [chunk for chunk in store.chunks(split) if f"{chunk}.json" not in done]
 
 
+def forget_damaged(store: Store) -> int:
+    """Drops the records of chunks that are truncated or altered, so that they are made anew.
+
+    Returns:
+      How many there were.
+    """
+    forgotten = 0
+    for split in store.splits:
+        absent = set(missing_chunks(store, split))
+        for chunk in store.chunks(split):
+            if chunk not in absent and not _is_whole(store, split, chunk):
+                # The chunks too: writing one that is not full would read what is there.
+                for key in (_record_key(split, chunk), *_chunk_keys(split, chunk)):
+                    _kvstore(store.path).write(key, None).result()
+                forgotten += 1
+    return forgotten
+
+
+@_one_sentence
 def write_chunk(
     store: Store,
     split: str,
@@ -220,6 +265,7 @@ def write_chunk(
     _kvstore(store.path).write(_record_key(split, chunk), _dump(record)).result()
 
 
+@_one_sentence
 def finish(store: Store) -> Store:
     """Marks a store complete and lists in its manifest the images that were left out."""
     skipped = {
@@ -235,6 +281,7 @@ def finish(store: Store) -> Store:
     return Store(store.path, manifest)
 
 
+@_one_sentence
 def read(store: Store, split: str) -> SplitData:
     """Reads a split into memory and checks every chunk against its record.
 
@@ -278,10 +325,27 @@ def read(store: Store, split: str) -> SplitData:
     return SplitData(features[keep], labels[keep], kept)
 
 
+def _is_whole(store: Store, split: str, chunk: int) -> bool:
+    rows = store.rows(split, chunk)
+    region = slice(rows.start, rows.stop)
+    try:
+        record = _record(store, split, chunk)
+        features, labels = (
+            _array(store, split, name)[region].read().result() for name in ("features", "labels")
+        )
+    except ValueError:  # JalError is one too
+        return False
+    return record.get("sha256") == _digest(features, labels, record)
+
+
+def _chunk_keys(split: str, chunk: int) -> tuple[str, str]:
+    return f"{split}/features/c/{chunk}/0", f"{split}/labels/c/{chunk}"
+
+
 def _damaged(store: Store, split: str, chunk: int) -> str:
     return (
-        f"Chunk {chunk} of {split} in {store.path} is truncated or altered; delete "
-        f"{_record_key(split, chunk)} there and run jal embed again to make it anew."
+        f"Chunk {chunk} of {split} in {store.path} is truncated or altered; run jal embed again with "
+        "the same config to make it anew."
     )
 
 
@@ -372,4 +436,8 @@ def _differences(stored: Any, asked: Any, where: str = "") -> list[str]:
                 stored.get(name), asked.get(name), f"{where}.{name}".lstrip(".")
             )
         ]
-    return [] if stored == asked else [f"{where} is {stored} there and {asked} here"]
+    if stored == asked:
+        return []
+    if where == "data.fingerprint":
+        return ["its images, their labels or their sizes in bytes are not those of now"]
+    return [f"{where} is {stored} there and {asked} here"]

@@ -127,6 +127,11 @@ def test_other_faults_are_one_clear_sentence(tmp_path: Path) -> None:
     (folder / hf.WEIGHTS).write_bytes(weights[: len(weights) // 2])
     with pytest.raises(JalError, match="not a whole safetensors file"):
         hf.load(str(folder))
+    (folder / hf.WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(JalError, match="run git lfs pull"):
+        hf.load(str(folder))
+    with pytest.raises(JalError, match="There is no model folder"):
+        hf.load(str(folder / "absent"))
     (folder / hf.WEIGHTS).unlink()
     with pytest.raises(JalError, match="holds no weights"):
         hf.load(str(folder))

@@ -27,7 +27,7 @@ def data(**options: Any) -> SimpleNamespace:
     defaults = {
         "name": "", "kind": "", "path": "", "address": "", "image": "image", "label": "label",
         "splits": {"train": "train", "test": "test"}, "revision": "", "data_dir": "",
-        "test_fraction": 0.0,
+        "test_fraction": 0.0, "white": 0,
     }  # fmt: skip
     return SimpleNamespace(**(defaults | options))
 
@@ -76,6 +76,18 @@ def test_a_folder_around_all_of_it_is_stepped_into(tmp_path: Path) -> None:
     source = open_source(data(path=str(tmp_path / "archive")))
     assert source.name == "archive"
     assert listing(source) == {
+        "train": [("cat/0.png", 0), ("dog/0.png", 1)],
+        "test": [("cat/0.png", 0)],
+    }
+
+
+def test_split_names_in_any_case_and_links_to_folders(tmp_path: Path) -> None:
+    for name in ("set/Train/cat", "set/Test/cat", "elsewhere"):
+        save(tmp_path / name / "0.png")
+    (tmp_path / "set" / "docs").mkdir()  # holds no images
+    (tmp_path / "set" / "Train" / "dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "Train" / "cat" / "again").symlink_to(tmp_path / "set")  # a loop
+    assert listing(open_source(data(path=str(tmp_path / "set")))) == {
         "train": [("cat/0.png", 0), ("dog/0.png", 1)],
         "test": [("cat/0.png", 0)],
     }
@@ -159,12 +171,47 @@ def test_npz(tmp_path: Path) -> None:
     [
         ("file,label\na.png,1\n", "needs a header with path"),
         ("path,label\n", "no rows"),
+        ("path;label\na.png;1\n", "has the columns path;label; it needs"),
+        ("path,label\na.png,20230000000\n", "has the label 20230000000 and 1 rows"),
         ("path,label\n,1\n", "line 2: the path is empty"),
     ],
 )
 def test_a_bad_csv_is_one_clear_sentence(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(content)
+    with pytest.raises(JalError, match=message):
+        open_source(data(path=str(file)))
+
+
+def test_csv_as_spreadsheets_and_pandas_write_it(tmp_path: Path) -> None:
+    rows = ["Path, Label ,SPLIT", "a,0.0,Train", "b,2.0,train", "c,nan,train", "d,-1,", "e,,Test"]
+    (tmp_path / "a.CSV").write_text("\n".join(rows))
+    source = open_source(data(path=str(tmp_path / "a.CSV")))
+    assert source.class_names == ("0", "1", "2")
+    assert listing(source) == {
+        "train": [("a", 0), ("b", 2), ("c", -1), ("d", -1)],
+        "test": [("e", -1)],
+    }
+    (tmp_path / "latin.csv").write_bytes("path\nbl\u00e4.png\n".encode("latin-1"))
+    with pytest.raises(JalError, match="not a CSV file in UTF-8"):
+        open_source(data(path=str(tmp_path / "latin.csv")))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"text", "cannot be read as an .npz"),
+        (b"PK\x03\x04torn", "cannot be read as an .npz"),
+        ({"train_images": np.array([None])}, "cannot be read as an .npz"),
+        (
+            {"train_images": np.zeros((1, 2, 2), np.uint8), "train_labels": np.array([-5])},
+            "train_labels holds -5; the least is -1",
+        ),
+    ],
+)
+def test_a_bad_npz_is_one_clear_sentence(tmp_path: Path, content: Any, message: str) -> None:
+    file = tmp_path / "bad.npz"
+    file.write_bytes(content) if isinstance(content, bytes) else np.savez(file, **content)
     with pytest.raises(JalError, match=message):
         open_source(data(path=str(file)))
 

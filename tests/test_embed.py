@@ -169,6 +169,26 @@ def test_a_finished_store_is_not_touched_again(
     assert digests(whole) == before
 
 
+@pytest.mark.parametrize("how", ["truncated", "altered", "gone", "record"])
+def test_damaged_chunks_of_a_finished_store_are_made_anew(
+    how: str, whole: Path, images: Path, model: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(whole, store)
+    chunk = store / "train" / "features" / "c" / "5" / "0"  # the last, which is not full
+    content = chunk.read_bytes()
+    if how == "truncated":
+        chunk.write_bytes(content[:-9])
+    elif how == "altered":
+        chunk.write_bytes(b"?" + content[1:])
+    elif how == "gone":
+        chunk.unlink()
+    else:
+        (store / "train" / "records" / "5.json").write_text("{}")
+    assert main(arguments(images, model, store)) == 0
+    assert digests(store) == digests(whole)
+
+
 def test_eight_devices_agree_with_one(
     whole: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -192,7 +212,7 @@ def test_another_model_or_size_is_refused_with_the_difference(
         ("--config.model.image_size=42", r"model\.image_size is \[28, 28\] there and \[42, 42\]"),
         ("--config.store.dtype=float32", r"store\.dtype is float16 there and float32 here"),
         (f"--config.model.name={FOLDER / 'vit'}", r"model\.fingerprint is"),
-        ("--config.data.path=" + str(images / "train"), r"data\.fingerprint is"),
+        ("--config.data.path=" + str(images / "train"), r"its images, their labels or their sizes"),
     ):
         assert main(arguments(images, model, whole, change)) == 2
         error = capsys.readouterr().err
@@ -220,6 +240,21 @@ def test_bad_images_stop_by_name_or_are_left_out(
     np.testing.assert_allclose(
         found.features.astype(np.float32), full.features[keep].astype(np.float32), atol=2e-3
     )
+
+
+def test_what_a_sweep_will_miss_is_said_at_once(
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(images / "test" / "a", tmp_path / "images")
+    assert main(arguments(tmp_path / "images", model, tmp_path / "store")) == 0
+    said = capsys.readouterr().out
+    assert "no image has a label" in said
+    assert "a sweep needs a test split" in said
+
+
+def test_a_config_of_another_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["embed", "--config=dropquery", "--store=x"]) == 2
+    assert "is not one for jal embed" in capsys.readouterr().err
 
 
 def test_images_without_labels_are_embedded(images: Path, model: Path, tmp_path: Path) -> None:

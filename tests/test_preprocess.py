@@ -103,6 +103,12 @@ def test_sixteen_bit_greyscale_keeps_its_whole_range(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(to_rgb(ramp)), expected)
 
 
+def test_twelve_bit_greyscale_is_scaled_from_its_own_white() -> None:
+    pixels = np.array([[0, 2048, 4095, 5000]], np.uint16)
+    assert np.asarray(to_rgb(pixels, white=4095))[0, :, 0].tolist() == [0, 128, 255, 255]
+    assert np.asarray(to_rgb(pixels))[0, :, 0].tolist() == [0, 8, 16, 19]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_camera_rotation_is_applied(orientation: int) -> None:
     upright = np.zeros((6, 4, 3), np.uint8)

@@ -174,9 +174,18 @@ def test_pool_of_an_unfinished_or_absent_store_is_refused_from_the_manifest(tmp_
     (tmp_path / stores.MANIFEST).write_text("{")
     with pytest.raises(JalError, match="damaged"):
         load(str(tmp_path))
+    (tmp_path / stores.MANIFEST).write_text(json.dumps({"format": stores.FORMAT}))
+    with pytest.raises(JalError, match="damaged: it lacks about, class_names"):
+        load(str(tmp_path))
     (tmp_path / stores.MANIFEST).unlink()
     with pytest.raises(JalError, match="no embedding store"):
         load(str(tmp_path))
+
+
+def test_a_place_that_cannot_hold_a_store_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JalError, match="file cannot be used"):
+        stores.create(str(tmp_path / "file"), request(), ABOUT, SIZES, NAMES)
 
 
 def test_bucket_paths_go_through_the_same_code() -> None:

@@ -20,6 +20,7 @@ from jal.errors import JalError
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_LFS = b"version https://git-lfs"
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 PATTERNS = ("config.json", PREPROCESSOR, PROCESSOR, WEIGHTS, "model-*.safetensors", INDEX)
 
@@ -92,6 +93,8 @@ def find(model: str, revision: str | None = None) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
+    if folder.is_absolute():
+        raise JalError(f"There is no model folder {model}.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -184,6 +187,9 @@ def _preprocessor(folder: Path) -> dict[str, Any] | None:
 def _open(path: Path) -> Any:
     from safetensors import SafetensorError, safe_open
 
+    with path.open("rb") as stream:
+        if stream.read(len(_LFS)) == _LFS:
+            raise JalError(f"{path} is a git-lfs pointer, not the weights; run git lfs pull there.")
     try:
         return safe_open(path, framework="numpy")
     except SafetensorError as error:

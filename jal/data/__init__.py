@@ -11,7 +11,7 @@ from jal.data.arrays import open_npz
 from jal.data.csv_file import open_csv
 from jal.data.folder import open_folder
 from jal.data.hub import open_hub
-from jal.data.source import Source, hold_out
+from jal.data.source import Source, fingerprint, hold_out
 from jal.data.tfds import open_tfds
 from jal.errors import JalError
 
@@ -22,7 +22,7 @@ def open_source(data: Any) -> Source:
     """Opens what the `data` part of an embedding config names.
 
     Args:
-      data: attributes name, kind, path, splits, image, label, revision, data_dir, test_fraction,
+      data: attributes name, kind, path, splits, image, label, revision, data_dir, test_fraction, white,
         as `jal.embed.default_config` describes them. With a catalogue name and no kind, the
         catalogue fills in the rest.
 
@@ -30,11 +30,19 @@ def open_source(data: Any) -> Source:
       JalError: an unknown name or kind, or nothing to read; says what to put where.
     """
     kind, path = data.kind, data.path
+    if not (kind or path or data.name):
+        raise JalError(
+            "nothing says which images; set --config.data.path=FOLDER, or --config=embed:NAME for one "
+            f"of {', '.join(catalogue.CATALOGUE)}."
+        )
     if not kind and path:
-        kind = {".csv": "csv", ".npz": "npz"}.get(Path(path).suffix, "folder")
+        kind = {".csv": "csv", ".npz": "npz"}.get(Path(path).suffix.lower(), "folder")
     source = _open(kind, path, data) if kind else _open_catalogued(data)
     if data.name in catalogue.CATALOGUE:
         catalogue.check_classes(data.name, source)
+    if data.white:
+        mark = fingerprint([source.fingerprint, data.white])
+        source = replace(source, white=data.white, fingerprint=mark)
     return replace(source, name=data.name or source.name)
 
 

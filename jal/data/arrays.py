@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,8 +39,11 @@ def open_npz(path: str) -> Source:
     file = Path(path).expanduser()
     if not file.is_file():
         raise JalError(f"There is no file {path}.")
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise JalError(f"{path} cannot be read as an .npz file ({error}).") from error
     splits: dict[str, Sequence[Record]] = {}
     parts: list[object] = []
     for name, images in arrays.items():
@@ -53,6 +57,10 @@ def open_npz(path: str) -> Source:
                 f"number for each of the {len(images)} images of {name}."
             )
         labels = labels.reshape(-1).astype(np.int32)
+        if (labels < UNLABELLED).any():
+            raise JalError(
+                f"{path}: {split}_labels holds {labels.min()}; the least is -1, unknown."
+            )
         splits[split] = _Rows(images, labels)
         parts += [split, images.shape, images.dtype, fingerprint([images.tobytes()])]
         parts += [labels.tolist()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from jal.data.source import UNLABELLED, Record, Source, file_fingerprint
@@ -60,31 +62,30 @@ def open_folder(path: str, inside: str = "") -> Source:
 
 def holds_images(folder: Path) -> bool:
     """Whether there is an image anywhere below a folder, which need not exist."""
-    return folder.is_dir() and any(
-        file.suffix.lower() in SUFFIXES for file in folder.rglob("*") if not _hidden(file, folder)
-    )
+    return folder.is_dir() and next(_walk(folder), None) is not None
 
 
 def _folders(path: Path) -> list[str]:
-    """The names of the folders in a folder, in order; hidden ones and archives' own left out."""
-    names = (child.name for child in path.iterdir() if child.is_dir())
-    return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+    """The names of the folders below which there are images, in order."""
+    children = [child for child in path.iterdir() if not _is_hidden(child.name)]
+    return sorted(child.name for child in children if holds_images(child))
 
 
 def _unwrap(root: Path) -> Path:
     """The folder itself, or the one it holds alone where the classes or splits are in that."""
     files = [file for file in root.iterdir() if file.suffix.lower() in SUFFIXES]
     match _folders(root):
-        case [alone] if not files and alone not in SPLITS and len(_folders(root / alone)) > 1:
-            return _unwrap(root / alone)
+        case [alone] if not files and alone.lower() not in SPLITS:
+            if len(_folders(root / alone)) > 1:
+                return _unwrap(root / alone)
     return root
 
 
 def _splits(root: Path) -> dict[str, Path]:
     """The folders of the splits, train first; the folder itself where it is not split."""
     children = _folders(root)
-    found = [name for name in children if name in SPLITS]
-    others = [name for name in children if name not in SPLITS]
+    found = {name.lower(): root / name for name in children if name.lower() in SPLITS}
+    others = [name for name in children if name.lower() not in SPLITS]
     if "train" in found and len(found) > 1 and others:
         raise JalError(
             f"{root} holds {' and '.join(found)}, and beside them {', '.join(others)}; move what "
@@ -92,21 +93,34 @@ def _splits(root: Path) -> dict[str, Path]:
         )
     if not found or others:
         return {"train": root}
-    return {name: root / name for name in sorted(found, key=lambda name: (name != "train", name))}
-
-
-def _hidden(file: Path, folder: Path) -> bool:
-    parts = file.relative_to(folder).parts
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return {name: found[name] for name in sorted(found, key=lambda name: (name != "train", name))}
 
 
 def _images(folder: Path) -> list[Path]:
     """All images below a folder, in the order of their names; hidden ones are left out."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES and not _hidden(file, folder)
-    )
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The images below a folder, through links too, but into no folder twice on one way down."""
+    for at, folders, files in os.walk(folder, followlinks=True):
+        here = Path(at)
+        above = {parent.resolve() for parent in (here, *here.parents)}
+        folders[:] = [
+            name
+            for name in folders
+            if not _is_hidden(name)
+            and not ((here / name).is_symlink() and (here / name).resolve() in above)
+        ]
+        yield from (
+            here / name
+            for name in files
+            if Path(name).suffix.lower() in SUFFIXES and not _is_hidden(name)
+        )
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _record(file: Path, root: Path, label_of: dict[str, int]) -> Record:

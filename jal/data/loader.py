@@ -77,7 +77,7 @@ def batches(
     def load(split: str, row: int) -> _Loaded:
         record = source.splits[split][row]
         try:
-            return _Loaded(record, preprocess(to_rgb(record.content)), "")
+            return _Loaded(record, preprocess(to_rgb(record.content, source.white)), "")
         except BadImageError as error:
             return _Loaded(record, None, str(error))
 
@@ -105,8 +105,8 @@ def _collect(futures: list[Future[_Loaded]], shape: tuple[int, ...], skip_bad: b
     if skipped and not skip_bad:
         _, name, problem = skipped[0]
         raise JalError(
-            f"The image {name} cannot be read ({problem}); mend or remove it, or leave such images "
-            "out with --skip_bad."
+            f"The image {name} cannot be read ({problem}); leave such images out with --skip_bad, or "
+            "mend it and embed into a new store."
         )
     pixels = np.zeros(shape, np.uint8)
     for row, image in enumerate(images):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jal.data.decode import Content
+from jal.data.decode import WHITE, Content
 
 UNLABELLED = -1
 
@@ -39,12 +39,14 @@ class Source:
       class_names: by label.
       fingerprint: changes when images are added, removed, renamed, relabelled or resized; file
         contents are not read for it.
+      white: the value of 16-bit greyscale that is white.
     """
 
     name: str
     splits: dict[str, Sequence[Record]]
     class_names: tuple[str, ...]
     fingerprint: str
+    white: int = WHITE
 
 
 def fingerprint(parts: Iterable[object]) -> str:
