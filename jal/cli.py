@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jal
 from jal.errors import JalError
 
 if TYPE_CHECKING:
-    pass
+    from jal.config import Field
 
 _DESCRIPTION = """\
 Active learning on vision foundation models, in JAX.
@@ -54,6 +54,12 @@ inits:      default, {inits}
 configs:    {configs}, or a file of your own
 """
 
+_EMBED_EPILOG = """\
+config keys, overridden as --config.KEY=VALUE [default]:
+{keys}
+data sets by name, as --config=embed:NAME:
+{names}
+"""
 
 _REPORT_DESCRIPTION = """\
 Compares the strategies of one or more sweeps, and writes into the folder --out:
@@ -67,11 +73,9 @@ Compares the strategies of one or more sweeps, and writes into the folder --out:
 """
 
 
-def _key_help() -> str:
-    from jal.config import SWEEP_FIELDS
-
+def _key_help(fields: Mapping[str, Field]) -> str:
     lines = []
-    for path, field in SWEEP_FIELDS.items():
+    for path, field in fields.items():
         several = isinstance(field.default, tuple)
         default = ",".join(map(str, field.default)) if several else str(field.default)
         shown = f"{field.help} [{default}]" if default else field.help
@@ -79,23 +83,35 @@ def _key_help() -> str:
     return "\n".join(lines) + "\n"
 
 
-class _SweepParser(argparse.ArgumentParser):
+def _sweep_epilog() -> str:
+    from jal.config import SWEEP_FIELDS, shipped_configs
+    from jal.selection import INITS, STRATEGIES
+
+    return _SWEEP_EPILOG.format(
+        keys=_key_help(SWEEP_FIELDS),
+        strategies=textwrap.fill(
+            ", ".join(STRATEGIES), 96, subsequent_indent=" " * len("strategies: ")
+        ),
+        inits=", ".join(INITS),
+        configs=", ".join(shipped_configs()),
+    )
+
+
+def _embed_epilog() -> str:
+    from jal.data.catalogue import CATALOGUE
+    from jal.embed_config import EMBED_FIELDS
+
+    names = textwrap.fill(", ".join(CATALOGUE), 96, initial_indent="  ", subsequent_indent="  ")
+    return _EMBED_EPILOG.format(keys=_key_help(EMBED_FIELDS), names=names)
+
+
+class _CommandParser(argparse.ArgumentParser):
     """Composes its long epilog only when help is asked for: it needs imports that cost time."""
 
     def format_help(self) -> str:
-        if not self.prog.endswith(" sweep"):
-            return super().format_help()
-        from jal.config import shipped_configs
-        from jal.selection import INITS, STRATEGIES
-
-        self.epilog = _SWEEP_EPILOG.format(
-            keys=_key_help(),
-            strategies=textwrap.fill(
-                ", ".join(STRATEGIES), 96, subsequent_indent=" " * len("strategies: ")
-            ),
-            inits=", ".join(INITS),
-            configs=", ".join(shipped_configs()),
-        )
+        epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog}
+        if compose := epilogs.get(self.prog.rpartition(" ")[2]):
+            self.epilog = compose()
         return super().format_help()
 
 
@@ -107,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_SweepParser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
     sweep = commands.add_parser(
         "sweep",
         help="run strategies × seeds on a pool of embeddings",

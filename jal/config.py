@@ -64,7 +64,7 @@ SWEEP_FIELDS: dict[str, Field] = {
     "data.kind": Field("", "folder, csv, npz, tfds or hub; by default from path or catalogue"),
     "data.address": Field("", "of a TFDS or hub data set"),
     "data.splits.train": Field("train", "the data set's split that is the pool"),
-    "data.splits.test": Field("test", "the one to measure on"),
+    "data.splits.test": Field("test", "the one to measure on; empty: there is none"),
     "data.image": Field("image", "feature or column of a TFDS or hub data set"),
     "data.label": Field("label", "likewise"),
     "data.revision": Field("", "of a hub data set"),

@@ -24,42 +24,6 @@ if TYPE_CHECKING:
 _NO_PIXELS = np.zeros((0, 0, 0, 3), np.uint8)
 
 
-def default_config() -> ConfigDict:
-    """The config of `jal embed`, every key with its default."""
-    return ConfigDict(
-        {
-            "data": {
-                "name": "",  # a name of the catalogue, or what to call your own
-                "kind": "",  # folder, csv, npz, tfds, hub; empty: from the path or the catalogue
-                "path": "",  # of the folder, .csv or .npz
-                "address": "",  # of a TFDS or hub data set
-                "splits": {"train": "train", "test": "test"},  # ours: the data set's
-                "image": "image",  # feature or column of a TFDS or hub data set
-                "label": "label",
-                "revision": "",  # of a hub data set
-                "data_dir": "",  # where TFDS data and data sets downloaded by hand are
-                "white": 0,  # 16-bit grey that is white, 4095 for 12-bit data; 0: 65535
-                "test_fraction": 0.0,  # held out of a folder, CSV or npz without a test split
-            },
-            "model": {
-                "name": "facebook/dinov2-small",  # hub id or folder
-                "revision": "",
-                "image_size": 0,  # pixels; 0: the preprocessor's
-                "dtype": "bfloat16",  # of the computation; or float32
-                "patch_mean": False,  # append the mean of the patch tokens
-            },
-            "store": {
-                "path": "",  # folder or gs://; empty: embeddings/<data>/<model>
-                "dtype": "float16",  # or bfloat16, float32
-                "chunk_rows": 1024,  # images that a killed run may lose
-            },
-            "batch_size": 0,  # 0: 32 on CPU, 256 a device elsewhere
-            "workers": 0,  # threads that decode and resize; 0: one a core
-            "skip_bad": False,  # leave unreadable images out instead of stopping
-        }
-    )
-
-
 class Progress(Protocol):
     """What is told of a run as it goes."""
 
@@ -80,7 +44,7 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     """Embeds every split of a data set, or finishes what an earlier run began.
 
     Args:
-      config: as `default_config` lays it out.
+      config: as `jal.embed_config.default_config` lays it out.
       progress: told of every batch.
 
     Returns:

@@ -53,6 +53,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_help_of_embed_lists_every_key_and_data_set(capsys: pytest.CaptureFixture[str]) -> None:
+    from jal.data.catalogue import CATALOGUE
+    from jal.embed_config import EMBED_FIELDS
+
+    with pytest.raises(SystemExit):
+        main(["embed", "--help"])
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*EMBED_FIELDS, *CATALOGUE))
+
+
 def test_a_sweep_prints_its_table_and_writes_its_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ def open_source(data: Any) -> Source:
 
     Args:
       data: attributes name, kind, path, splits, image, label, revision, data_dir, test_fraction, white,
-        as `jal.embed.default_config` describes them. With a catalogue name and no kind, the
+        as `jal.embed_config.EMBED_FIELDS` describes them. With a catalogue name and no kind, the
         catalogue fills in the rest.
 
     Raises:
