@@ -19,7 +19,7 @@ def contract(equation: str, x: jax.Array, y: jax.Array, dtype: str) -> jax.Array
     float32, and a backward pass in bfloat16 would be one in float32.
 
     Args:
-      equation: as "ni,io->no"; every index stands twice, and none is an ellipsis.
+      equation: as "ni,io->no"; every index stands in two of the three terms, or in all.
       x, y: the operands, any float dtype.
       dtype: "float32" (then at the highest precision) or "bfloat16".
     """
