@@ -16,7 +16,8 @@ from ml_collections import ConfigDict
 from jal.data.loader import Batch, Skipped, batches
 from jal.data.source import Source
 from jal.errors import JalError
-from jal.store import Store, create, finish, forget_damaged, missing_chunks, write_chunk
+from jal.store import Store, create
+from jal.store_rows import finish, forget_damaged, missing_chunks, write_chunk
 
 if TYPE_CHECKING:
     from jal.backbones.encoder import Encode
@@ -98,8 +99,9 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     path = config.store.path or f"embeddings/{source.name}/{backbone.name.replace('/', '--')}"
     store = create(path, request, about, _sizes(source), source.class_names)
     # A finished store is read once to see that it still is whole; what is not is made anew.
-    damaged = store.manifest["complete"] and forget_damaged(store)
-    if not store.manifest["complete"] or damaged or any(_missing(store)):
+    if store.manifest["complete"]:
+        forget_damaged(store)
+    if not store.manifest["complete"] or any(_missing(store)):
         encode, batch_size = make_encoder(backbone, batch_size, config.model.patch_mean)
         with ThreadPoolExecutor(config.workers or os.cpu_count()) as pool:
             load_batches = partial(

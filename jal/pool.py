@@ -209,6 +209,7 @@ def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
         later, when a chunk is damaged or the arrays are not a pool.
     """
     from jal import store as stores
+    from jal import store_rows
 
     store = stores.open_store(path)
     test = next((split for split in _TEST_SPLITS if split in store.splits), "")
@@ -221,7 +222,7 @@ def from_store(path: str, *, name: str = "", backbone: str = "") -> LoadedPool:
         raise JalError(f"{path} is unfinished; run jal embed again with the same config.")
 
     def read() -> tuple[Pool, PoolFacts]:
-        train_rows, test_rows = stores.read(store, "train"), stores.read(store, test)
+        train_rows, test_rows = store_rows.read(store, "train"), store_rows.read(store, test)
         known = test_rows.labels >= 0  # there is nothing to measure on the others
         try:
             loaded = from_arrays(

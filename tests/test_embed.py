@@ -18,6 +18,7 @@ from fixtures.make_backbone_fixtures import FOLDER
 from PIL import Image
 
 from jal import store as stores
+from jal import store_rows
 from jal.cli import main
 from jal.config import load_config
 from jal.embed import embed
@@ -103,7 +104,7 @@ def test_features_are_the_model_s_on_every_image(whole: Path, images: Path, mode
     assert store.class_names == ("a", "b", "c")
     backbone = hf.load(str(model), image_size=28)
     for split, count in (("train", 45), ("test", 10)):
-        found = stores.read(store, split)
+        found = store_rows.read(store, split)
         assert len(found.ids) == count
         assert [name[0] for name in found.ids] == ["abc"[label] for label in found.labels]
         pixels = np.stack(
@@ -197,7 +198,7 @@ def test_eight_devices_agree_with_one(
     assert "45 train, 10 test images" in output
     one, eight = (stores.open_store(str(path)) for path in (whole, tmp_path / "store"))
     for split in ("train", "test"):
-        first, second = stores.read(one, split), stores.read(eight, split)
+        first, second = store_rows.read(one, split), store_rows.read(eight, split)
         assert first.ids == second.ids
         np.testing.assert_allclose(
             first.features.astype(np.float32), second.features.astype(np.float32), atol=2e-3
@@ -234,7 +235,7 @@ def test_bad_images_stop_by_name_or_are_left_out(
     assert "left out: train/b/010.png" in capsys.readouterr().out
     store = stores.open_store(str(tmp_path / "store"))
     assert [name for name, _ in store.manifest["skipped"]["train"]] == ["b/010.png"]
-    found, full = (stores.read(one, "train") for one in (store, stores.open_store(str(whole))))
+    found, full = (store_rows.read(one, "train") for one in (store, stores.open_store(str(whole))))
     keep = [name != "b/010.png" for name in full.ids]
     assert found.ids == tuple(np.array(full.ids)[keep])
     np.testing.assert_allclose(
@@ -265,7 +266,7 @@ def test_images_without_labels_are_embedded(images: Path, model: Path, tmp_path:
     )
     config.store.path = str(tmp_path / "out")
     config.data.path = str(tmp_path)
-    found = stores.read(embed(config), "train")
+    found = store_rows.read(embed(config), "train")
     assert found.labels.tolist() == [-1, -1, -1]
     assert np.isfinite(found.features).all()
 

@@ -13,9 +13,11 @@ import pytest
 
 import jal
 from jal import store as stores
+from jal import store_rows
 from jal.data.loader import Skipped
 from jal.errors import JalError
 from jal.pool import load
+from jal.store_files import kvstore_spec
 
 SIZES = {"train": 7, "test": 3}
 NAMES = ("ant", "bee", "cat")
@@ -39,10 +41,10 @@ def features(split: str) -> np.ndarray:
 def fill(path: str, dtype: str = "float16", skipped: int | None = None) -> stores.Store:
     store = stores.create(path, request(dtype), ABOUT, SIZES, NAMES)
     for split in SIZES:
-        for chunk in stores.missing_chunks(store, split):
+        for chunk in store_rows.missing_chunks(store, split):
             rows = store.rows(split, chunk)
             bad = split == "train" and skipped is not None and skipped in rows
-            stores.write_chunk(
+            store_rows.write_chunk(
                 store,
                 split,
                 chunk,
@@ -51,7 +53,7 @@ def fill(path: str, dtype: str = "float16", skipped: int | None = None) -> store
                 [f"{split}-{row}" for row in rows],
                 [Skipped(skipped - rows.start, f"train-{skipped}", "torn")] if bad else [],
             )
-    return stores.finish(store)
+    return store_rows.finish(store)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
@@ -59,7 +61,7 @@ def test_what_is_written_is_read(tmp_path: Path, dtype: str) -> None:
     fill(str(tmp_path), dtype)
     store = stores.open_store(str(tmp_path))
     for split in SIZES:
-        found = stores.read(store, split)
+        found = store_rows.read(store, split)
         expected = features(split).astype(getattr(ml_dtypes, dtype, dtype))
         assert found.features.dtype == expected.dtype
         np.testing.assert_array_equal(found.features, expected)
@@ -71,7 +73,7 @@ def test_what_is_written_is_read(tmp_path: Path, dtype: str) -> None:
 def test_images_left_out_are_in_the_manifest_and_nothing_else_is_lost(tmp_path: Path) -> None:
     store = fill(str(tmp_path), skipped=4)
     assert store.manifest["skipped"] == {"train": [["train-4", "torn"]], "test": []}
-    found = stores.read(store, "train")
+    found = store_rows.read(store, "train")
     assert found.ids == tuple(f"train-{row}" for row in (0, 1, 2, 3, 5, 6))
     np.testing.assert_array_equal(
         found.features, np.delete(features("train"), 4, axis=0).astype(np.float16)
@@ -120,7 +122,7 @@ def test_damage_to_any_chunk_or_record_is_found_and_named(tmp_path: Path, how: s
             target.write_bytes(content if how == "altered" else content[: len(content) // 2])
         split = target.relative_to(folder).parts[0]
         with pytest.raises(JalError, match=f"of {split}"):
-            stores.read(stores.open_store(str(folder)), split)
+            store_rows.read(stores.open_store(str(folder)), split)
         shutil.rmtree(folder)
 
 
@@ -128,8 +130,8 @@ def test_values_the_stored_type_cannot_hold_are_an_error(tmp_path: Path) -> None
     store = stores.create(str(tmp_path), request(), ABOUT, SIZES, NAMES)
     rows = np.full((3, 5), 1e6, np.float32)
     with pytest.raises(JalError, match=r"features of a are not finite as float16.*store\.dtype"):
-        stores.write_chunk(store, "train", 0, rows, np.zeros(3), ["a", "b", "c"])
-    assert stores.missing_chunks(store, "train") == [0, 1, 2]
+        store_rows.write_chunk(store, "train", 0, rows, np.zeros(3), ["a", "b", "c"])
+    assert store_rows.missing_chunks(store, "train") == [0, 1, 2]
 
 
 def test_pool_loads_a_store_and_takes_its_names(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_pool_of_a_store_says_what_it_is_before_it_reads(tmp_path: Path) -> None
 def test_pool_of_a_store_names_its_rows(tmp_path: Path) -> None:
     fill(str(tmp_path))
     loaded = load(str(tmp_path))
-    assert loaded.facts.ids == stores.read(stores.open_store(str(tmp_path)), "train").ids
+    assert loaded.facts.ids == store_rows.read(stores.open_store(str(tmp_path)), "train").ids
     picks = jal.sweep(loaded, "random", seeds=2, rounds=2)
     assert [loaded.facts.ids[row] for row in picks.acquisitions["index"]] == list(
         picks.acquisitions["id"]
@@ -189,7 +191,7 @@ def test_a_place_that_cannot_hold_a_store_is_one_sentence(tmp_path: Path) -> Non
 
 
 def test_bucket_paths_go_through_the_same_code() -> None:
-    assert stores._kvstore_spec("gs://bucket/a/b/") == {
+    assert kvstore_spec("gs://bucket/a/b/") == {
         "driver": "gcs",
         "bucket": "bucket",
         "path": "a/b/",

@@ -1,0 +1,107 @@
+"""Files and arrays of a store, on disk or in a bucket, by TensorStore; its errors become JalError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jal.errors import JalError
+
+_SCHEMES = {"gs": "gcs", "s3": "s3"}
+
+
+@contextmanager
+def told(path: str) -> Iterator[None]:
+    """Says in one sentence what TensorStore raises: a full disk, a path that is no folder."""
+    try:
+        yield
+    except JalError:
+        raise
+    except ValueError as error:  # TensorStore's kind for all
+        reason = str(error).split(" [")[0].replace("\0", "")
+        raise JalError(f"The store {path} cannot be used ({reason}).") from error
+
+
+def names(path: str, below: str = "") -> list[str]:
+    """The files below a prefix of a store, by the rest of their names."""
+    with told(path):
+        return [key.decode() for key in _kvstore(path, below).list().result()]
+
+
+def read_file(path: str, name: str) -> bytes | None:
+    """A file's content; None where there is no such file."""
+    with told(path):
+        found = _kvstore(path).read(name).result()
+    return found.value if found.state == "value" else None
+
+
+def write_file(path: str, name: str, content: bytes) -> None:
+    """Writes a file, whole or not at all."""
+    with told(path):
+        _kvstore(path).write(name, content).result()
+
+
+def remove_file(path: str, name: str) -> None:
+    """Removes a file, if it is there."""
+    with told(path):
+        _kvstore(path).write(name, None).result()
+
+
+def open_array(path: str, name: str, shape: Sequence[int], rows: int, dtype: str) -> Any:
+    """A zarr array of the store, made if missing.
+
+    Args:
+      path: the store's.
+      name: of the array, below it.
+      shape: of the array.
+      rows: how many of its rows a chunk has; chunk i is the file `chunk_file(name, i, ...)`.
+      dtype: zarr's name.
+    """
+    import tensorstore as ts
+
+    with told(path):
+        return ts.open(
+            {
+                "driver": "zarr3",
+                "kvstore": kvstore_spec(f"{path.rstrip('/')}/{name}/"),
+                "metadata": {
+                    "shape": list(shape),
+                    "data_type": dtype,
+                    "chunk_grid": {
+                        "name": "regular",
+                        "configuration": {"chunk_shape": [rows, *shape[1:]]},
+                    },
+                    # The checksum also covers what pads the last chunk: no altered byte goes unseen.
+                    "codecs": [
+                        {"name": "bytes", "configuration": {"endian": "little"}},
+                        {"name": "crc32c"},
+                    ],
+                },
+            },
+            open=True,
+            create=True,
+        ).result()
+
+
+def chunk_file(name: str, chunk: int, dimensions: int) -> str:
+    """The file of a chunk of an array with chunks along its first axis alone."""
+    return "/".join([name, "c", str(chunk), *["0"] * (dimensions - 1)])
+
+
+def kvstore_spec(path: str) -> dict[str, str]:
+    """TensorStore's description of a folder or bucket prefix."""
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        return {"driver": "file", "path": str(Path(path).expanduser().absolute()) + "/"}
+    if scheme not in _SCHEMES:
+        raise JalError(f"{path} is neither a folder nor one of {', '.join(_SCHEMES)}://.")
+    bucket, _, prefix = rest.partition("/")
+    return {"driver": _SCHEMES[scheme], "bucket": bucket, "path": prefix}
+
+
+def _kvstore(path: str, below: str = "") -> Any:
+    import tensorstore as ts
+
+    return ts.KvStore.open(kvstore_spec(f"{path.rstrip('/')}/{below}")).result()
