@@ -12,7 +12,7 @@ rank, learning rate, epochs and budgets are ours.
 from ml_collections import ConfigDict
 
 from jal.config import sweep_config
-from jal.data.catalogue import entry
+from jal.data.catalogue import fill_in
 from jal.errors import JalError
 
 # The names they have in jal's catalogue of data sets.
@@ -28,12 +28,7 @@ def get_config(dataset: str = "eurosat") -> ConfigDict:
     if dataset not in DATASETS:
         raise JalError(f"peal has no data set {dataset!r}; choose from {', '.join(DATASETS)}.")
     config = sweep_config()
-    found = entry(DATASETS[dataset])
-    config.data.name = DATASETS[dataset]
-    config.data.address = found.address
-    config.data.splits = found.splits
-    config.data.image, config.data.label = found.image, found.label
-    config.data.test_fraction = found.test_fraction if found.kind == "folder" else 0.0
+    fill_in(config.data, DATASETS[dataset])
     config.data.cache = f"cache/{dataset}"
     config.model.name = "facebook/dinov2-small"  # the paper: facebook/dinov2-giant
     config.model.dtype = "bfloat16"

@@ -74,7 +74,7 @@ def no_tfds(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Source:
         raise JalError("TFDS could not give it.")
 
-    monkeypatch.setattr("jal.data.open_tfds", refuse)
+    monkeypatch.setattr("jal.data.by_name.open_tfds", refuse)
 
 
 def opened(name: str, tmp_path: Path) -> Source:
@@ -86,7 +86,7 @@ def test_what_tfds_cannot_give_comes_from_the_hub(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hub = FakeHub(100)
-    monkeypatch.setattr("jal.data.open_hub", hub)
+    monkeypatch.setattr("jal.data.by_name.open_hub", hub)
     assert opened("cifar100", tmp_path).name == "cifar100"
     assert hub.asked == (
         "uoft-cs/cifar100", {"train": "train", "test": "test"}, "img", "fine_label", ""
@@ -100,7 +100,7 @@ def test_what_tfds_cannot_give_comes_from_the_hub(
 def test_a_copy_without_a_test_split_has_one_of_every_class_held_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("jal.data.open_hub", FakeHub(8))
+    monkeypatch.setattr("jal.data.by_name.open_hub", FakeHub(8))
     source = opened("colorectal_histology", tmp_path)
     labels = sorted(record.label for record in source.splits["test"])
     assert labels == sorted([*range(8)] * 2)
@@ -112,7 +112,7 @@ def test_a_copy_without_a_test_split_has_one_of_every_class_held_out(
 def test_what_nothing_gives_says_what_to_put_where(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("jal.data.open_hub", FakeHub(2, "The hub could not give it."))
+    monkeypatch.setattr("jal.data.by_name.open_hub", FakeHub(2, "The hub could not give it."))
     with pytest.raises(JalError) as error:
         opened(name, tmp_path)
     found, message = entry(name), str(error.value)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from jal.data.folder import holds_images
-from jal.data.source import Source
+from ml_collections import ConfigDict
+
 from jal.errors import JalError
 
 TRAIN_TEST = {"train": "train", "test": "test"}
@@ -311,39 +309,12 @@ def entry(name: str) -> Entry:
     return CATALOGUE[name]
 
 
-def not_found(name: str, data_dir: str, reasons: Sequence[str]) -> str:
-    """What is said where a data set can be had nowhere: what was tried, and what to put where."""
-    found, folder = entry(name), local_folder(name, data_dir)
-    origin = f"get it from {found.address} and " if found.kind == "folder" else ""
-    by_hand = (
-        f"By hand: {origin}lay it out below {folder} as <class>/<image>, as train/<class>/<image> "
-        f"and test/<class>/<image>, or as {name}.csv with the columns path, label and perhaps "
-        f"split; here, {found.manual}."
-    )
-    lines = [f"{name} ({found.title}; {found.classes} classes) is not here yet.", *reasons, by_hand]
-    return "\n  - ".join(lines)
-
-
-def check_classes(name: str, source: Source) -> None:
-    """Raises JalError when a source does not have the classes its catalogue entry states."""
-    expected = entry(name).classes
-    if len(source.class_names) != expected:
-        shown = ", ".join(source.class_names[:8])
-        raise JalError(
-            f"{name} has {expected} classes, but {len(source.class_names)} were found "
-            f"({shown}{', …' if len(source.class_names) > 8 else ''}); check the folder layout."
-        )
-
-
-def local_folder(name: str, data_dir: str) -> Path:
-    """Where images that were put in place by hand are looked for."""
-    return Path(data_dir or "~/jal_data").expanduser() / name
-
-
-def local_path(name: str, data_dir: str) -> Path | None:
-    """The CSV or the folder of images in `local_folder`; None where there is neither."""
-    folder = local_folder(name, data_dir)
-    table = folder / f"{name}.csv"
-    if table.is_file():
-        return table
-    return folder if holds_images(folder) else None
+def fill_in(data: ConfigDict, name: str) -> None:
+    """Sets the `data` part of a config to a data set of the catalogue."""
+    found = entry(name)
+    data.name = name
+    data.address = found.address
+    data.splits = dict(found.splits)
+    data.image, data.label = found.image, found.label
+    data.revision = found.revision
+    data.test_fraction = found.test_fraction

@@ -34,11 +34,12 @@ def open_folder(path: str, inside: str = "") -> Source:
         raise JalError(f"There is no image folder {path}.")
     roots = _splits(_unwrap(top))
     files = {split: _images(folder) for split, folder in roots.items()}
-    if any(inside in file.parent.parts for found in files.values() for file in found):
-        files = {
-            split: [file for file in found if inside in file.parent.parts]
-            for split, found in files.items()
-        }
+    within = {
+        split: [file for file in found if inside in file.parent.parts]
+        for split, found in files.items()
+    }
+    if any(within.values()):
+        files = within
     if not any(files.values()):
         raise JalError(
             f"{path} holds no images; expected <class>/<image> or train/<class>/<image> and "
@@ -74,11 +75,11 @@ def _folders(path: Path) -> list[str]:
 def _unwrap(root: Path) -> Path:
     """The folder itself, or the one it holds alone where the classes or splits are in that."""
     files = [file for file in root.iterdir() if file.suffix.lower() in SUFFIXES]
-    match _folders(root):
-        case [alone] if not files and alone.lower() not in SPLITS:
-            if len(_folders(root / alone)) > 1:
-                return _unwrap(root / alone)
-    return root
+    children = _folders(root)
+    if files or len(children) != 1 or children[0].lower() in SPLITS:
+        return root
+    alone = root / children[0]
+    return _unwrap(alone) if len(_folders(alone)) > 1 else root
 
 
 def _splits(root: Path) -> dict[str, Path]:
@@ -105,18 +106,19 @@ def _walk(folder: Path) -> Iterator[Path]:
     """The images below a folder, through links too, but into no folder twice on one way down."""
     for at, folders, files in os.walk(folder, followlinks=True):
         here = Path(at)
-        above = {parent.resolve() for parent in (here, *here.parents)}
         folders[:] = [
-            name
-            for name in folders
-            if not _is_hidden(name)
-            and not ((here / name).is_symlink() and (here / name).resolve() in above)
+            name for name in folders if not _is_hidden(name) and not _leads_back(here / name)
         ]
         yield from (
             here / name
             for name in files
             if Path(name).suffix.lower() in SUFFIXES and not _is_hidden(name)
         )
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a link leads to a folder that it lies in."""
+    return folder.is_symlink() and folder.resolve() in {up.resolve() for up in folder.parents}
 
 
 def _is_hidden(name: str) -> bool:
