@@ -10,40 +10,17 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal.chunks import map_rows
+from jal.distances import PRECISION, squared_distances, squared_norms
 from jal.types import Array, Key
 
-PRECISION = lax.Precision.HIGHEST
 POINTS_PER_CLUSTER = 512
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
 _BLOCK = 512  # points a step
 _CENTROIDS = 64  # centroids a step, where not all are in use
 
-Space = Callable[
-    [Array], Array
-]  # from features f[R, D] to the vectors f32[R, E] that are clustered
-
-
-def normalise(rows: Array) -> Array:
-    """f32[R, D] with unit L2 norm; a zero row stays zero."""
-    rows = rows.astype(jnp.float32)
-    squares = jnp.square(rows).sum(axis=-1, keepdims=True)
-    return rows * lax.rsqrt(jnp.maximum(squares, 1e-24))
-
-
-def squared_norms(rows: Array) -> Array:
-    """f32[R]."""
-    return jnp.square(rows).sum(axis=1)
-
-
-def squared_distances(centres: Array, rows: Array, row_norms: Array | None = None) -> Array:
-    """f32[K, R], squared Euclidean distances, never below 0.
-
-    Centres come first because a product of that shape runs up to twice as fast on CPU, where K is small.
-    """
-    row_norms = squared_norms(rows) if row_norms is None else row_norms
-    products = jnp.dot(centres, rows.T, precision=PRECISION)
-    return jnp.maximum(squared_norms(centres)[:, None] + row_norms - 2 * products, 0)
+# From features f[R, D] to the vectors f32[R, E] that are clustered.
+Space = Callable[[Array], Array]
 
 
 class Sample(NamedTuple):

@@ -17,14 +17,13 @@ import optax
 from flax import struct
 from jax import lax
 
-from jal import augment, probe
+from jal import augment, lora_head, probe
 from jal.backbones import vit
 from jal.backbones.lora import Params, first_adapted
 from jal.backbones.preprocess import Preprocessing
 from jal.backbones.spec import ViTSpec
 from jal.dropout import dropout
 from jal.lora_spec import PealSpec
-from jal.spec import ProbeSpec
 from jal.types import Array, Hyper, Key, Probe
 
 CPU_IMAGES_AT_ONCE = 8  # the activations of so many fit the caches; 2.4 times the speed of 32
@@ -131,15 +130,7 @@ def make_lora_learner(
 
     def start(key: Key) -> LoraState:
         adapter_key, head_key = jax.random.split(key)
-        head = probe.empty(backbone.features, num_classes, spec.head_dropout)
-        # Identity statistics: the epsilon is added back wherever they are used, so the scale is 1.
-        linear = probe.initial_weights(head_key, backbone.features, num_classes)
-        head = replace(
-            head,
-            kernel=linear["kernel"].T,
-            bias=linear["bias"],
-            variance=jnp.full(backbone.features, 1 - probe.EPSILON),
-        )
+        head = lora_head.random_head(head_key, backbone.features, num_classes, spec.head_dropout)
         return LoraState(vit.init_lora(adapter_key, backbone, lora), head)
 
     def augmented(key: Key, images: Array) -> Array:
@@ -167,7 +158,7 @@ def make_lora_learner(
         rows = features(adapters, base, augmented(image_key, inputs), adapter_key)
         rows = dropout(head_key, spec.head_dropout, rows)
         if spec.batch_norm:
-            rows, head = _normalise(head, rows, present)
+            rows, head = lora_head.normalise(head, rows, present)
         scores = jnp.dot(rows, linear["kernel"], precision=probe.PRECISION) + linear["bias"]
         losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return (losses * present).sum(), head
@@ -194,7 +185,7 @@ def make_lora_learner(
                 raise ValueError("a head that starts from a probe needs the frozen features")
             state = replace(
                 state,
-                head=_probe_head(
+                head=lora_head.probe_head(
                     probe_key,
                     state.head,
                     frozen_features,
@@ -284,34 +275,3 @@ def make_lora_learner(
         return found.reshape(rows, -1)
 
     return LoraLearner(start, train, embed, prefix)
-
-
-def _probe_head(
-    key: Key,
-    head: Probe,
-    frozen_features: Array,
-    labels: Array,
-    valid: Array,
-    num_classes: int,
-    batch_norm: bool,
-) -> Probe:
-    """The frozen learner's probe; without batch norm its statistics are folded into the kernel."""
-    recipe = ProbeSpec(dropout=head.dropout)
-    hyper = Hyper(jnp.float32(recipe.lr), jnp.float32(recipe.weight_decay))
-    fitted, _ = probe.fit(key, frozen_features, labels, valid, hyper, recipe, num_classes)
-    if batch_norm:
-        return fitted
-    kernel, bias = probe.fold(fitted)
-    return replace(head, kernel=kernel, bias=bias)
-
-
-def _normalise(head: Probe, rows: Array, present: Array) -> tuple[Array, Probe]:
-    """Batch norm of the rows that are present, and the head with its running statistics moved."""
-    normalised, mean, variance, count = probe.normalise_batch(rows, present.astype(jnp.float32))
-    keep = 1 - probe.MOMENTUM
-    moved = keep * head.variance + probe.MOMENTUM * lax.stop_gradient(variance)
-    return normalised, replace(
-        head,
-        mean=keep * head.mean + probe.MOMENTUM * lax.stop_gradient(mean),
-        variance=jnp.where(count > 1, moved, head.variance),
-    )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal.chunks import fold_rows, map_rows
-from jal.cluster import PRECISION
+from jal.distances import PRECISION
 from jal.types import Array
 
 _ROWS = 512

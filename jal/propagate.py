@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal.chunks import fold_rows, map_rows
-from jal.cluster import PRECISION
+from jal.distances import PRECISION
 from jal.neighbours import inverse_norms, unit_distances
 from jal.spec import PropagationSpec
 from jal.types import Array

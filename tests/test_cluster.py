@@ -9,7 +9,8 @@ import pytest
 from sklearn.cluster import KMeans
 
 from jal import cluster
-from jal.cluster import Sample, normalise
+from jal.cluster import Sample
+from jal.distances import normalise, squared_distances, squared_norms
 
 
 def clouds(seed: int, rows: int = 100, dimension: int = 4, groups: int = 5) -> np.ndarray:
@@ -25,7 +26,7 @@ def identity(rows: jax.Array) -> jax.Array:
 
 def sample_of(points: np.ndarray) -> Sample:
     points = jnp.asarray(points, jnp.float32)
-    return Sample(points, cluster.squared_norms(points), jnp.int32(len(points)))
+    return Sample(points, squared_norms(points), jnp.int32(len(points)))
 
 
 def distances_of(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
@@ -196,11 +197,11 @@ def test_representatives_are_distinct_members_of_the_mask() -> None:
 
 def test_squared_distances_never_below_zero() -> None:
     points = 1e3 + np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32) * 1e-3
-    squared = np.asarray(cluster.squared_distances(jnp.asarray(points), jnp.asarray(points)))
+    squared = np.asarray(squared_distances(jnp.asarray(points), jnp.asarray(points)))
     assert (squared >= 0).all()
     other = clouds(1)
     np.testing.assert_allclose(
-        cluster.squared_distances(jnp.asarray(other[:7]), jnp.asarray(other)),
+        squared_distances(jnp.asarray(other[:7]), jnp.asarray(other)),
         distances_of(other, other[:7]).T,
         rtol=1e-4,
         atol=1e-3,

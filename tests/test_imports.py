@@ -17,8 +17,8 @@ HEAVY = (
 )  # fmt: skip
 # Above the line in the design: pure, compiled, no input or output.
 CORE = (
-    "types", "spec", "dropout", "chunks", "adapter", "probe", "metrics", "cluster", "neighbours",
-    "propagate", "learners", "experiment", "selection", "errors",
+    "types", "spec", "dropout", "chunks", "adapter", "probe", "metrics", "distances", "cluster",
+    "neighbours", "propagate", "learners", "experiment", "selection", "errors",
 )  # fmt: skip
 ALLOWED = {"jax", "numpy", "flax", "optax", "jal"}
 

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from strategy_views import make_view, unit_rows
 
-from jal.cluster import POINTS_PER_CLUSTER, gather, kmeans, normalise
+from jal.cluster import POINTS_PER_CLUSTER, gather, kmeans
+from jal.distances import normalise
 from jal.selection import make_init, make_strategy
 from jal.spec import Choice
 from jal.types import View

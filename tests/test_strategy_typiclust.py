@@ -9,6 +9,7 @@ import pytest
 from strategy_views import make_view, unit_rows
 
 from jal import cluster
+from jal.distances import normalise
 from jal.errors import JalError
 from jal.selection import make_strategy
 from jal.selection.typiclust import Clustering, neighbour_distances
@@ -120,13 +121,13 @@ def test_centroids_in_blocks_are_those_of_as_many_at_once() -> None:
     """A capacity of 300 with 70 in use clusters as 70 do, and no point is left to an unused one."""
     view = make_view(7, rows=900, classes=40, seen=(0,))
     everyone, key = jnp.ones(900, bool), jax.random.key(7)
-    sample = cluster.gather(key, view.features, everyone, cluster.normalise, 900)
+    sample = cluster.gather(key, view.features, everyone, normalise, 900)
     few = cluster.kmeans(key, sample, 70)
     many = cluster.kmeans(key, sample, 300, 70)
     np.testing.assert_allclose(many[:70], few, atol=1e-5)
     assert (np.asarray(many[70:]) == 0).all()
-    expected, _ = cluster.assign(view.features, cluster.normalise, few)
-    actual, distances = cluster.assign(view.features, cluster.normalise, many, 70)
+    expected, _ = cluster.assign(view.features, normalise, few)
+    actual, distances = cluster.assign(view.features, normalise, many, 70)
     assert actual.tolist() == expected.tolist()
     units = unit_rows(view.features)
     squared = np.square(units[:, None] - np.asarray(few, np.float64)).sum(axis=2)
@@ -140,7 +141,7 @@ def test_centroids_in_blocks_are_those_of_as_many_at_once() -> None:
 def test_a_cap_on_the_sample_counts_only_so_many_points() -> None:
     view = make_view(8, rows=600)
     everyone, key = jnp.ones(600, bool), jax.random.key(8)
-    sample = cluster.gather(key, view.features, everyone, cluster.normalise, 600, jnp.int32(90))
+    sample = cluster.gather(key, view.features, everyone, normalise, 600, jnp.int32(90))
     assert int(sample.size) == 90
-    whole = cluster.gather(key, view.features, everyone, cluster.normalise, 600)
+    whole = cluster.gather(key, view.features, everyone, normalise, 600)
     np.testing.assert_array_equal(sample.points[:90], whole.points[:90])

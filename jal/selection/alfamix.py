@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jal import probe
 from jal.chunks import map_rows, over_true
-from jal.cluster import PRECISION, normalise, squared_distances
+from jal.distances import PRECISION, normalise, squared_distances
 from jal.errors import JalError
 from jal.selection import batches
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View

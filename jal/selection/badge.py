@@ -8,7 +8,7 @@ from jax import lax
 
 from jal import probe
 from jal.chunks import map_rows
-from jal.cluster import PRECISION, squared_norms
+from jal.distances import PRECISION, squared_norms
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 _HELD = 2**24  # residuals of the pool that may be held, in numbers

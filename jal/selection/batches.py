@@ -8,7 +8,8 @@ from jax import lax
 
 from jal import probe
 from jal.chunks import map_rows
-from jal.cluster import Space, normalise, representatives
+from jal.cluster import Space, representatives
+from jal.distances import normalise
 from jal.errors import JalError
 from jal.types import Array, Key, View
 

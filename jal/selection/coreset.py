@@ -7,7 +7,7 @@ from jax import lax
 
 from jal import probe
 from jal.chunks import map_rows, over_true
-from jal.cluster import squared_distances, squared_norms
+from jal.distances import squared_distances, squared_norms
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 _LABELLED_BLOCK = 256

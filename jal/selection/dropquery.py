@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jal import probe
-from jal.cluster import Space, normalise
+from jal.cluster import Space
+from jal.distances import normalise
 from jal.errors import JalError
 from jal.selection import batches, scores
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View

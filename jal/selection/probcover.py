@@ -11,6 +11,7 @@ from jax import lax
 
 from jal import cluster
 from jal.chunks import fold_rows, over_true
+from jal.distances import normalise
 from jal.errors import JalError
 from jal.neighbours import inverse_norms, over_pairs, unit_distances
 from jal.selection import batches
@@ -49,9 +50,9 @@ def pseudo_labels(key: Key, features: Array, k: int) -> Array:
     """i32[N]: the k-means cluster of each normalised row."""
     gather_key, kmeans_key = jax.random.split(key)
     everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER * k
-    sample = cluster.gather(gather_key, features, everything, cluster.normalise, limit)
+    sample = cluster.gather(gather_key, features, everything, normalise, limit)
     centroids = cluster.kmeans(kmeans_key, sample, k)
-    return cluster.assign(features, cluster.normalise, centroids)[0]
+    return cluster.assign(features, normalise, centroids)[0]
 
 
 def distance_to_others(features: Array, scales: Array, labels: Array) -> Array:

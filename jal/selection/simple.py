@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jal.cluster import normalise
+from jal.distances import normalise
 from jal.errors import JalError
 from jal.selection import batches
 from jal.types import Array, Cache, Key, Strategy, StrategyState, View

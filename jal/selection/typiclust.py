@@ -10,6 +10,7 @@ from jax import lax
 
 from jal import cluster
 from jal.chunks import over_true
+from jal.distances import normalise, squared_distances
 from jal.errors import JalError
 from jal.selection import batches
 from jal.types import Array, Cache, Key, Strategy, View
@@ -46,11 +47,11 @@ def neighbour_distances(features: Array, members: Array, neighbours: int) -> Arr
     wanted = jnp.minimum(neighbours, count // 2)
 
     def block(sums: Array, rows: Array, valid: Array) -> Array:
-        left = cluster.normalise(features[rows])
+        left = normalise(features[rows])
 
         def step(nearest: Array, columns: Array, fresh: Array) -> Array:
-            right = cluster.normalise(features[columns])
-            squared = cluster.squared_distances(left, right)
+            right = normalise(features[columns])
+            squared = squared_distances(left, right)
             others = fresh & (columns != rows[:, None])
             squared = jnp.where(others, squared, jnp.inf)
             return -lax.top_k(-jnp.concatenate([nearest, squared], axis=1), neighbours)[0]
@@ -68,10 +69,10 @@ def _cluster_pool(key: Key, features: Array, wanted: Array, largest: int) -> Clu
     gather_key, kmeans_key = jax.random.split(key)
     everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER
     sample = cluster.gather(
-        gather_key, features, everything, cluster.normalise, limit * largest, limit * wanted
+        gather_key, features, everything, normalise, limit * largest, limit * wanted
     )
     centroids = cluster.kmeans(kmeans_key, sample, largest, wanted)
-    assigned, _ = cluster.assign(features, cluster.normalise, centroids, wanted)
+    assigned, _ = cluster.assign(features, normalise, centroids, wanted)
     return Clustering(assigned, wanted)
 
 
