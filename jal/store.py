@@ -111,11 +111,11 @@ def create(
         if differences:
             raise JalError(
                 f"{path} holds embeddings made another way: {'; '.join(differences)}. "
-                "Set store.path to another place, or delete that one."
+                "Give another --store, or delete that one."
             )
         return store
     if names(path):
-        raise JalError(f"{path} holds other files and no {MANIFEST}; set store.path elsewhere.")
+        raise JalError(f"{path} holds other files and no {MANIFEST}; give another --store.")
     manifest = {
         "format": FORMAT,
         "complete": False,

@@ -304,7 +304,7 @@ def entry(name: str) -> Entry:
     if name not in CATALOGUE:
         raise JalError(
             f"There is no data set {name!r} in the catalogue; it has {', '.join(CATALOGUE)}. "
-            "Your own images: data.kind=folder and data.path."
+            "Your own images: --config=embed --config.data.path=FOLDER."
         )
     return CATALOGUE[name]
 

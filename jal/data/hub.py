@@ -60,7 +60,7 @@ def open_hub(
     except ImportError:
         raise JalError(
             f"{name!r} comes from the Hugging Face hub, which needs the datasets package: "
-            "pip install 'jal[datasets]'."
+            "pip install datasets."
         ) from None
     path, _, configuration = name.partition(":")
     try:
