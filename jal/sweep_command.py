@@ -43,11 +43,9 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
     check_names(config)
     loaded, images = load_data(config)
     groups = make_groups(config, loaded)
-    pool, batches = loaded.pool, groups[0].spec.batches
+    batches = groups[0].spec.batches
     console.print(
-        f"{loaded.facts.name}: {pool.size} pool and {len(pool.test_labels)} test rows of "
-        f"{pool.features.shape[1]} dimensions, {pool.num_classes} classes; "
-        f"{sum(group.size for group in groups)} runs of {len(batches)} rounds up to "
+        f"{loaded.description}; {sum(group.size for group in groups)} runs of {len(batches)} rounds up to "
         f"{sum(batches)} labels",
         highlight=False,
         soft_wrap=True,

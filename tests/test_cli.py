@@ -69,7 +69,7 @@ def test_a_sweep_prints_its_table_and_writes_its_files(
     pool = save_pool(tmp_path / "clouds.npz")
     assert sweep(pool, tmp_path / "w", "--config.strategies=random,margins") == 0
     out = capsys.readouterr().out
-    assert "clouds: 90 pool and 40 test rows of 12 dimensions, 4 classes" in out
+    assert "clouds × unknown: 90 pool, 40 test rows, 4 classes, 12 features" in out
     assert "4 runs of 2 rounds up to 8 labels" in out
     assert "test accuracy in %" in out
     assert str(tmp_path / "w" / "curves.png") in out.replace("\n", "")
