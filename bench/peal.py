@@ -20,11 +20,11 @@ import pandas as pd
 from scipy import stats
 from shared_data import DATA
 
-from jal.config import load_config
-from jal.devices import configure_jax
-from jal.plan import Group
-from jal.rounds import Round
-from jal.sweep import load_data, run_sweep
+from jal.sweeps.config import load_config
+from jal.settings.devices import configure_jax
+from jal.sweeps.groups import Group
+from jal.engine.drive import Round
+from jal.sweeps.run import load_data, run_sweep
 
 
 class Lines:

@@ -41,7 +41,7 @@ _RUN = """
 import json, resource, sys, time
 SEEDS = json.loads(sys.argv[4])
 clock = time.perf_counter()
-from jal.devices import configure_jax
+from jal.settings.devices import configure_jax
 configure_jax()
 import jal
 result = jal.sweep(jal.from_npz(sys.argv[1]), sys.argv[2], seeds=SEEDS, rounds=int(sys.argv[3]))

@@ -62,10 +62,10 @@ def timed_sweep(pool: Path, cache: Path, **settings: object) -> tuple[float, lis
 _PARTS = """
 import time, sys
 clock = time.perf_counter()
-from jal.devices import configure_jax
+from jal.settings.devices import configure_jax
 configure_jax()
 import jax
-import jal.sweep, jal.pool, jal.report, pandas
+import jal.sweeps.run, jal.pools.features, jal.report, pandas
 imports = time.perf_counter() - clock
 from jax import monitoring
 spent = {"trace": 0.0, "lower": 0.0, "compile or load": 0.0}

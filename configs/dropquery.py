@@ -5,7 +5,7 @@ jal sweep --config=dropquery --workdir=runs/dropquery --config.pool.path=POOL.np
 
 from ml_collections import ConfigDict
 
-from jal.config import sweep_config
+from jal.sweeps.config import sweep_config
 
 
 def get_config() -> ConfigDict:

@@ -20,7 +20,7 @@ Cost, DINOv2-S at 224 px: about 60 images/s on two CPU cores with bfloat16.
 from ml_collections import ConfigDict
 
 from jal.data.catalogue import fill_in
-from jal.embed_config import default_config
+from jal.embedding.config import default_config
 
 
 def get_config(name: str = "") -> ConfigDict:

@@ -24,7 +24,7 @@ PEAL (arXiv 2406.09296), figure 1, unknown ratio of the first cycles, and figure
 
 from ml_collections import ConfigDict
 
-from jal.config import sweep_config
+from jal.sweeps.config import sweep_config
 from jal.errors import JalError
 
 FIGURES = ("dropquery1", "dropquery2", "dropquery3", "dropquery4", "dropquery5")

@@ -11,7 +11,7 @@ rank, learning rate, epochs and budgets are ours.
 
 from ml_collections import ConfigDict
 
-from jal.config import sweep_config
+from jal.sweeps.config import sweep_config
 from jal.data.catalogue import fill_in
 from jal.errors import JalError
 

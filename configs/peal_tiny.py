@@ -10,7 +10,7 @@ end, expect about 66 % with LoRA and 49 % with the probe (docs/peal.md has the t
 
 from ml_collections import ConfigDict
 
-from jal.config import sweep_config
+from jal.sweeps.config import sweep_config
 
 
 def get_config() -> ConfigDict:

@@ -5,7 +5,7 @@ make quickstart
 
 from ml_collections import ConfigDict
 
-from jal.config import sweep_config
+from jal.sweeps.config import sweep_config
 
 
 def get_config() -> ConfigDict:

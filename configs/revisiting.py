@@ -20,7 +20,7 @@ paper's data sets take one label a class to start and one a class each round, as
 
 from ml_collections import ConfigDict
 
-from jal.config import sweep_config
+from jal.sweeps.config import sweep_config
 
 STRATEGIES = (
     "random",

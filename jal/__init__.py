@@ -10,42 +10,35 @@ jal.plot_curves(result).savefig("curves.png")
 
 import importlib
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
+    from jal.core.types import Pool
     from jal.errors import JalError
     from jal.experiment import make_experiment
-    from jal.pool import digits, from_arrays, from_npz, load
+    from jal.pools.features import digits, from_arrays, from_npz, load_pool
     from jal.report import make_report, plot_curves
-    from jal.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
-    from jal.sweep import SweepResult, run_sweep, sweep
-    from jal.types import Pool
-
-try:
-    __version__ = version("jal")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0.0.0"
+    from jal.sweeps.api import SweepResult, run_sweep, sweep
 
 # Names are resolved on first use, so that `import jal` and `jal --help` stay quick.
 _HOMES = {
     "JalError": "jal.errors",
     "make_experiment": "jal.experiment",
-    "digits": "jal.pool",
-    "from_arrays": "jal.pool",
-    "from_npz": "jal.pool",
-    "load": "jal.pool",
+    "digits": "jal.pools.features",
+    "from_arrays": "jal.pools.features",
+    "from_npz": "jal.pools.features",
+    "load_pool": "jal.pools.features",
     "make_report": "jal.report",
     "plot_curves": "jal.report",
-    "Choice": "jal.spec",
-    "ExperimentSpec": "jal.spec",
-    "ProbeSpec": "jal.spec",
-    "make_batches": "jal.spec",
-    "SweepResult": "jal.sweep",
-    "run_sweep": "jal.sweep",
-    "sweep": "jal.sweep",
-    "Pool": "jal.types",
+    "Choice": "jal.core.spec",
+    "ExperimentSpec": "jal.core.spec",
+    "ProbeSpec": "jal.core.spec",
+    "make_batches": "jal.core.spec",
+    "SweepResult": "jal.sweeps.api",
+    "run_sweep": "jal.sweeps.api",
+    "sweep": "jal.sweeps.api",
+    "Pool": "jal.core.types",
 }
 
 __all__ = [
@@ -58,7 +51,7 @@ __all__ = [
     "digits",
     "from_arrays",
     "from_npz",
-    "load",
+    "load_pool",
     "make_batches",
     "make_experiment",
     "make_report",
@@ -69,6 +62,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from jal.settings.versions import DISTRIBUTION, versions
+
+        return versions(())[DISTRIBUTION]
     if name not in _HOMES:
         raise AttributeError(f"module 'jal' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
@@ -76,17 +73,5 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-class _Package(ModuleType):
-    """Keeps `jal.sweep` the function: importing the submodule of that name would bind it over it."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _HOMES.get(name) == value.__name__:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import jal
 from jal.errors import JalError
+from jal.settings.versions import DISTRIBUTION, versions
 
 if TYPE_CHECKING:
-    from jal.config import Field
+    from jal.settings.fields import Field
 
 _DESCRIPTION = """\
 Active learning on vision foundation models, in JAX.
@@ -84,8 +84,9 @@ def _key_help(fields: Mapping[str, Field]) -> str:
 
 
 def _sweep_epilog() -> str:
-    from jal.config import SWEEP_FIELDS, shipped_configs
     from jal.selection import INITS, STRATEGIES
+    from jal.settings.loading import shipped_configs
+    from jal.sweeps.config import SWEEP_FIELDS
 
     return _SWEEP_EPILOG.format(
         keys=_key_help(SWEEP_FIELDS),
@@ -99,7 +100,7 @@ def _sweep_epilog() -> str:
 
 def _embed_epilog() -> str:
     from jal.data.catalogue import CATALOGUE
-    from jal.embed_config import EMBED_FIELDS
+    from jal.embedding.config import EMBED_FIELDS
 
     names = textwrap.fill(", ".join(CATALOGUE), 96, initial_indent="  ", subsequent_indent="  ")
     return _EMBED_EPILOG.format(keys=_key_help(EMBED_FIELDS), names=names)
@@ -178,16 +179,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sweep(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    from jal import sweep_command
+    from jal.sweeps import command as sweep_command
 
     sweep_command.run(arguments.config, arguments.workdir, arguments.overwrite, overrides)
 
 
 def _embed(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    from jal import embed_command
-    from jal.devices import configure_jax
+    from jal.embedding import command as embed_command
 
-    configure_jax()
     embed_command.run(arguments.config, arguments.store, arguments.skip_bad, overrides)
 
 
@@ -212,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     parsed, rest = parser.parse_known_args(arguments)
     if parsed.version:
-        print(f"jal {jal.__version__}")
+        print(f"jal {versions(())[DISTRIBUTION]}")
         return 0
     if parsed.command is None:
         parser.print_help()

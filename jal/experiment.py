@@ -11,11 +11,26 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jal import metrics, probe, selection
-from jal.learners import frozen
-from jal.propagate import Graph, build_graph
-from jal.spec import ExperimentSpec, ProbeSpec, bucket
-from jal.types import ALState, Array, Hyper, Key, Labelled, Metrics, Pool, Strategy, View
+from jal import selection
+from jal.core import metrics
+from jal.core.spec import ExperimentSpec, ProbeSpec, bucket
+from jal.core.types import (
+    ALState,
+    Array,
+    Hyper,
+    Key,
+    Labelled,
+    Learner,
+    Metrics,
+    Pool,
+    RunKeys,
+    Strategy,
+    Trained,
+    View,
+)
+from jal.learners import probe
+from jal.learners.frozen import frozen
+from jal.learners.propagate import Graph, build_graph
 
 _PREPARE_SEED = 0
 
@@ -33,16 +48,41 @@ class RoundKeys(NamedTuple):
 
     select: Key
     fit: Key
+    clustering: Key
 
 
-def round_keys(key: Key, index: Array | int) -> RoundKeys:
-    """The keys of round `index` (1 is the first) of the run with this key."""
-    return RoundKeys(*jax.random.split(jax.random.fold_in(key, index)))
+class StartKeys(NamedTuple):
+    """The keys of what comes before round 1."""
+
+    init: Key
+    learner: Key
+    strategy: Key
+    clustering: Key
 
 
-def learner_key(key: Key) -> Key:
-    """The key that a learner starts with, of the run with this key."""
-    return jax.random.split(jax.random.fold_in(key, 0), 3)[1]
+def run_keys(key: Key) -> RunKeys:
+    """The keys of a run, all made from its one."""
+    return RunKeys(first=key, fit=key, selection=key, clustering=key)
+
+
+def round_keys(keys: RunKeys, index: Array | int) -> RoundKeys:
+    """The keys of round `index` (1 is the first) of the run with these keys."""
+
+    def of(key: Key) -> Array:
+        return jax.random.split(jax.random.fold_in(key, index))
+
+    return RoundKeys(of(keys.selection)[0], of(keys.fit)[1], of(keys.clustering)[0])
+
+
+def start_keys(keys: RunKeys) -> StartKeys:
+    """The keys that initialisation, learner and strategy start with."""
+
+    def of(key: Key) -> Array:
+        return jax.random.split(jax.random.fold_in(key, 0), 3)
+
+    return StartKeys(
+        of(keys.first)[0], of(keys.fit)[1], of(keys.selection)[2], of(keys.clustering)[2]
+    )
 
 
 def prepare(strategy: Strategy, pool: Pool, batches: tuple[int, ...]) -> Any:
@@ -64,14 +104,23 @@ def prepare_all(spec: ExperimentSpec, pool: Pool) -> Caches:
     return Caches(prepare(selection.make_init(spec.init), pool, spec.batches), of_strategy, graph)
 
 
-def _view(state: ALState, pool: Pool, features: Array) -> View:
+def view_of(
+    state: ALState, pool: Pool, features: Array, spec: ProbeSpec, hyper: Hyper, clustering: Key
+) -> View:
+    """What a strategy sees of a run; every row that is not labelled is available."""
     return View(
         features=features,
         pool_features=pool.features,
         labelled=state.labelled,
+        available=~state.labelled,
         labels=jnp.where(state.labelled, pool.labels, -1),
+        order=state.order,
+        count=state.count,
         probe=state.probe,
+        hyper=hyper,
+        clustering=clustering,
         num_classes=pool.num_classes,
+        recipe=spec,
     )
 
 
@@ -86,35 +135,44 @@ def _label(state: ALState, picks: Array) -> ALState:
 
 
 def begin(
-    init: Strategy, spec: ProbeSpec, batches: tuple[int, ...], key: Key, pool: Pool, cache: Any
+    init: Strategy,
+    learner: Learner,
+    spec: ProbeSpec,
+    batches: tuple[int, ...],
+    keys: RunKeys,
+    pool: Pool,
+    cache: Any,
 ) -> ALState:
     """The state with the first batch labelled; nothing is fitted and the strategy has not started."""
-    init_key, _, _ = jax.random.split(jax.random.fold_in(key, 0), 3)
+    first, starting = round_keys(replace(keys, selection=keys.first), 1), start_keys(keys)
     state = ALState(
-        key=key,
+        keys=keys,
         order=jnp.zeros(sum(batches), jnp.int32),
         count=jnp.int32(0),
         labelled=jnp.zeros(pool.size, bool),
         unknown_ratio=jnp.float32(jnp.nan),
         probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout, spec.kind),
-        learner=frozen(spec).start(learner_key(key), pool),
+        learner=(),
         strategy=(),
     )
-    view = _view(state, pool, pool.features)
-    init_state = init.start(init_key, view, cache)
-    picks, _ = init.select(round_keys(key, 1).select, view, cache, init_state, batches[0])
-    return _label(state, picks)
+    view = view_of(state, pool, pool.features, spec, default_hyper(spec), first.clustering)
+    init_state = init.start(starting.init, view, cache)
+    picks, _ = init.select(first.select, view, cache, init_state, batches[0])
+    made, head = learner.start(starting.learner, pool)
+    return replace(_label(state, picks), learner=made, probe=head)
 
 
-def start_strategy(strategy: Strategy, state: ALState, pool: Pool, cache: Any) -> ALState:
+def start_strategy(
+    strategy: Strategy, spec: ProbeSpec, state: ALState, pool: Pool, cache: Any
+) -> ALState:
     """The state after `begin`, with the strategy's own state made."""
-    _, _, key = jax.random.split(jax.random.fold_in(state.key, 0), 3)
-    view = _view(state, pool, pool.features)
-    return replace(state, strategy=strategy.start(key, view, cache))
+    keys = start_keys(state.keys)
+    view = view_of(state, pool, pool.features, spec, default_hyper(spec), keys.clustering)
+    return replace(state, strategy=strategy.start(keys.strategy, view, cache))
 
 
 def fit_and_measure(
-    spec: ProbeSpec,
+    learner: Learner,
     size: int,
     state: ALState,
     pool: Pool,
@@ -122,18 +180,32 @@ def fit_and_measure(
     index: Array | int,
     graph: Graph | None = None,
 ) -> tuple[ALState, Metrics]:
-    """Fits the learner on the labelled set, padded to `size`, and measures it on the test split.
+    """Trains a learner of stored features on the labelled set, and measures it on the test split.
 
-    Where the spec propagates labels, on the whole pool's `graph`.
+    Args:
+      learner: one without `embed`.
+      size: what the labelled set is padded to.
+      state, pool, hyper: of the run.
+      index: the round, from 1.
+      graph: the pool's, where labels are propagated.
     """
     rows = state.order[:size]
-    labelled = Labelled(rows, pool.labels[rows], jnp.arange(size) < state.count)
-    fitted = frozen(spec, graph).fit(
-        round_keys(state.key, index).fit, state.learner, labelled, pool, hyper
+    # Gathered rows, never the masked pool: the cost is that of the labelled set.
+    labelled = Labelled(
+        rows, pool.features[rows], pool.labels[rows], jnp.arange(size) < state.count
     )
-    logits = probe.logits(fitted.probe, fitted.test_features)
-    measured = measure(state, pool, logits, fitted.epochs)
-    return replace(state, probe=fitted.probe, learner=fitted.state), measured
+    key = round_keys(state.keys, index).fit
+    trained = learner.train(key, state.learner, labelled, (pool, graph), hyper)
+    return take_in(state, pool, trained, pool.test_features)
+
+
+def take_in(
+    state: ALState, pool: Pool, trained: Trained, test_features: Array
+) -> tuple[ALState, Metrics]:
+    """The state with what was trained, and its metrics on these features f[T, D] of the test split."""
+    logits = probe.logits(trained.probe, test_features)
+    measured = measure(state, pool, logits, trained.epochs)
+    return replace(state, probe=trained.probe, learner=trained.state), measured
 
 
 def measure(state: ALState, pool: Pool, logits: Array, epochs: Array) -> Metrics:
@@ -151,10 +223,12 @@ def measure(state: ALState, pool: Pool, logits: Array, epochs: Array) -> Metrics
 
 def query(
     strategy: Strategy,
+    spec: ProbeSpec,
     k: int,
     state: ALState,
     features: Array,
     pool: Pool,
+    hyper: Hyper,
     cache: Any,
     index: Array | int,
 ) -> ALState:
@@ -162,17 +236,18 @@ def query(
 
     Args:
       strategy: picks.
+      spec: the probe's recipe.
       k: how many.
       state: after the round before.
       features: f[N, D], the learner's as of that round.
       pool: the pool; its hidden labels only serve to measure the unknown ratio.
+      hyper: what the probe was trained with.
       cache: what the strategy prepared.
       index: the round, from 2.
     """
-    view = _view(state, pool, features)
-    picks, strategy_state = strategy.select(
-        round_keys(state.key, index).select, view, cache, state.strategy, k
-    )
+    keys = round_keys(state.keys, index)
+    view = view_of(state, pool, features, spec, hyper, keys.clustering)
+    picks, strategy_state = strategy.select(keys.select, view, cache, state.strategy, k)
     predicted = jnp.argmax(probe.logits(state.probe, features[picks]), axis=1)
     unknown = jnp.mean(predicted != pool.labels[picks])
     return replace(_label(state, picks), strategy=strategy_state, unknown_ratio=unknown)
@@ -192,7 +267,8 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
     Returns:
       `experiment(key, pool, caches=None, hyper=None) -> (ALState, Metrics)`, the metrics with a
       leading axis of rounds. `jax.vmap(experiment, in_axes=(0, None))(keys, pool)` is the sweep;
-      `caches` (from `prepare_all`) spares each call the per-pool work; `hyper` may be mapped over too.
+      `caches` (from `prepare_all`) spares each call the per-pool work; `hyper` may be mapped over
+      too; in place of a key, `RunKeys` fix one purpose's apart from the others.
     """
     labelled = accumulate(spec.batches)
     # A scan's rounds share one batch size and one bucket.
@@ -202,19 +278,21 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
     ][1:]
     first_batch = selection.make_init(spec.init)
     strategy = selection.make_strategy(spec.strategy)
+    learner = frozen(spec.probe)
 
     def experiment(
-        key: Key, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
+        key: Key | RunKeys, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
     ) -> tuple[ALState, Metrics]:
+        keys = key if isinstance(key, RunKeys) else run_keys(key)
         if caches is None:
             caches = prepare_all(spec, pool)
-        hyper = default_hyper(spec.probe) if hyper is None else hyper
+        rates = default_hyper(spec.probe) if hyper is None else hyper
 
         def fit(state: ALState, index: Array | int, size: int) -> tuple[ALState, Metrics]:
-            return fit_and_measure(spec.probe, size, state, pool, hyper, index, caches.graph)
+            return fit_and_measure(learner, size, state, pool, rates, index, caches.graph)
 
-        state = begin(first_batch, spec.probe, spec.batches, key, pool, caches.init)
-        state = start_strategy(strategy, state, pool, caches.strategy)
+        state = begin(first_batch, learner, spec.probe, spec.batches, keys, pool, caches.init)
+        state = start_strategy(strategy, spec.probe, state, pool, caches.strategy)
         state, first = fit(state, 1, bucket(spec.batches[0], spec.budget))
         rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]
         for (k, size), group in groupby(later, key=lambda item: item[1:]):
@@ -222,7 +300,8 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
             def step(
                 state: ALState, index: Array, k: int = k, size: int = size
             ) -> tuple[ALState, Metrics]:
-                asked = query(strategy, k, state, pool.features, pool, caches.strategy, index)
+                features, cache = pool.features, caches.strategy
+                asked = query(strategy, spec.probe, k, state, features, pool, rates, cache, index)
                 return fit(asked, index, size)
 
             indices = jnp.array([number for number, *_ in group])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import jal
-from jal.pool import LoadedPool
+from jal.pools.features import LoadedPool
 
 
 def clustered_arrays(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jal.types import Probe, View
+from jal.core.types import Probe, View
 
 
 def make_view(

@@ -13,9 +13,9 @@ from clustered_pool import clustered_arrays
 from conftest import RunPython
 
 import jal
-from jal import results
+from jal.sweeps import workdir as results
 from jal.cli import main
-from jal.config import SWEEP_FIELDS
+from jal.sweeps.config import SWEEP_FIELDS
 from jal.selection import INITS, STRATEGIES
 
 QUICK = ("--config.rounds=2", "--config.seeds=2", "--config.probe.max_epochs=8")
@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_help_of_embed_lists_every_key_and_data_set(capsys: pytest.CaptureFixture[str]) -> None:
     from jal.data.catalogue import CATALOGUE
-    from jal.embed_config import EMBED_FIELDS
+    from jal.embedding.config import EMBED_FIELDS
 
     with pytest.raises(SystemExit):
         main(["embed", "--help"])

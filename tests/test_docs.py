@@ -18,7 +18,7 @@ from conftest import ROOT
 
 import jal
 from jal import selection
-from jal.config import SWEEP_FIELDS, shipped_configs
+from jal.sweeps.config import SWEEP_FIELDS, shipped_configs
 
 DOCS = ROOT / "docs"
 TOP = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")]

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import jal
-from jal import probe
+from jal.learners import probe
 from jal.experiment import default_hyper
-from jal.spec import ProbeSpec, bucket
+from jal.core.spec import ProbeSpec, bucket
 
 POOLS = ("oxford_pets", "dtd")
 pytestmark = pytest.mark.slow

@@ -1,1 +1,1 @@
-"""Vision transformers in Flax, loaded from Hugging Face files."""
+"""The vision transformer in Flax: pure functions of parameters and images."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jal.backbones.casts import cast
+from jal.core.precision import PRECISION
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 3))
@@ -23,7 +24,7 @@ def contract(equation: str, x: jax.Array, y: jax.Array, dtype: str) -> jax.Array
       x, y: the operands, any float dtype.
       dtype: "float32" (then at the highest precision) or "bfloat16".
     """
-    precision = jax.lax.Precision.HIGHEST if dtype == "float32" else None
+    precision = PRECISION if dtype == "float32" else None
     return jnp.einsum(
         equation,
         cast(x, dtype),

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jal.backbones.activations import activation
+from jal.backbones.adapters import Adapter
 from jal.backbones.casts import cast
 from jal.backbones.contract import contract
-from jal.backbones.lora import Adapter
 from jal.backbones.spec import LoRASpec, ViTSpec
 
 ADAPTER = "lora_"  # what an adapter's module is called, before its target

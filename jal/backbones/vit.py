@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jal.backbones.lora import Params, first_adapted
+from jal.backbones.adapters import Params, first_adapted
 from jal.backbones.modules import ADAPTER, Block, Embed, Head
 from jal.backbones.spec import LoRASpec, ViTSpec
 

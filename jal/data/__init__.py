@@ -12,9 +12,10 @@ from jal.data.catalogue import CATALOGUE
 from jal.data.csv_file import open_csv
 from jal.data.folder import open_folder
 from jal.data.hub import open_hub
-from jal.data.source import Source, fingerprint, hold_out
+from jal.data.source import Source, hold_out
 from jal.data.tfds import open_tfds
 from jal.errors import JalError
+from jal.schema import fingerprint
 
 KINDS = ("folder", "csv", "npz", "tfds", "hub")
 
@@ -23,7 +24,7 @@ def open_source(data: Any) -> Source:
     """Opens what the `data` part of an embedding config names.
 
     Args:
-      data: the attributes that `jal.embed_config.EMBED_FIELDS` describes. With a catalogue name, and
+      data: the attributes that `jal.embedding.config.EMBED_FIELDS` describes. With a catalogue name, and
         neither kind nor path, the catalogue fills in the rest.
 
     Raises:

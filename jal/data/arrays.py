@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jal.data.source import UNLABELLED, Record, Source, fingerprint
+from jal.data.source import UNLABELLED, Record, Source
 from jal.errors import JalError
+from jal.schema import fingerprint
 
 SUFFIX = "_images"
 

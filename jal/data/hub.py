@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jal.data.source import UNLABELLED, Record, Source, fingerprint
+from jal.data.source import UNLABELLED, Record, Source
 from jal.errors import JalError
+from jal.schema import fingerprint
 
 
 class _Rows(Sequence[Record]):

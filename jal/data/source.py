@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from jal.data.decode import WHITE, Content
+from jal.schema import fingerprint
 
 UNLABELLED = -1
 
@@ -47,19 +45,6 @@ class Source:
     class_names: tuple[str, ...]
     fingerprint: str
     white: int = WHITE
-
-
-def fingerprint(parts: Iterable[object]) -> str:
-    """sha256 of the parts, in order: the bytes of arrays, the text of all else."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.shape}{part.dtype}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        else:
-            digest.update(str(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
 
 
 def file_fingerprint(splits: dict[str, list[Record]], class_names: Sequence[str]) -> str:

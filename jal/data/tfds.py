@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jal.data.source import UNLABELLED, Record, Source, fingerprint
+from jal.data.source import UNLABELLED, Record, Source
 from jal.errors import JalError
+from jal.schema import fingerprint
 
 
 class _Rows(Sequence[Record]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from jal.results import METRIC_COLUMNS
+from jal.schema import METRIC_COLUMNS
 
 SETTING_COLUMNS = ("dataset", "backbone", "learner", "ssl")
 # Columns that are neither settings nor arms: the run's number, its seed, and what was measured.

@@ -16,7 +16,7 @@ from jal.report.page import page
 from jal.report.sections import make_sections
 from jal.report.style import arm_styles, render
 from jal.report.tables import latex
-from jal.results import write_atomically
+from jal.schema import write_atomically
 
 PAGE = "report.html"
 

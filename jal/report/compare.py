@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from jal import stats
+from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.data import cube
 from jal.report.tables import Table, p_value, with_interval

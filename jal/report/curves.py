@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 import pandas as pd
 
-from jal import stats
+from jal.report import stats
 from jal.report.arms import BASELINE, in_order, with_arms, with_settings
 from jal.report.data import cube
 from jal.report.style import METRICS, arm_styles, dress, legend_below, new_figure, render
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from jal.sweep import SweepResult
+
+class HasMetrics(Protocol):
+    """What a sweep returns."""
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One tidy row a run and round."""
+
 
 Styles = Mapping[str, Mapping[str, Any]]
 
@@ -114,13 +121,13 @@ def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | N
 
 
 def plot_curves(
-    result: SweepResult | pd.DataFrame, metric: str = "accuracy", spread: str = "sd"
+    result: HasMetrics | pd.DataFrame, metric: str = "accuracy", spread: str = "sd"
 ) -> Figure:
     """Learning curves of a sweep, one panel a setting: the mean over seeds in a band.
 
     Args:
       result: what `jal.sweep` returns, or its `metrics`.
-      metric: a column of `jal.results.METRIC_COLUMNS`.
+      metric: a column of `jal.schema.METRIC_COLUMNS`.
       spread: of the band: "sd" for ± one standard deviation, "interval" for the mean's 95 % t-interval.
 
     Returns:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from jal.errors import JalError
 from jal.report.arms import SETTING_COLUMNS, arm_columns, settings_of, with_arms, with_settings
-from jal.results import ACQUISITIONS, CONFIG, ENVIRONMENT, METRIC_COLUMNS, METRICS, STATUS
+from jal.schema import ACQUISITIONS, CONFIG, ENVIRONMENT, METRIC_COLUMNS, METRICS, STATUS
 
 _NEEDED = ("run", "dataset", "strategy", "seed", "round", "labelled", "accuracy")
 
@@ -21,7 +21,7 @@ class Study(NamedTuple):
     """What a report is made from.
 
     Attributes:
-      metrics: tidy rows of all workdirs; columns of `jal.results.COLUMNS` (others are kept) and
+      metrics: tidy rows of all workdirs; columns of `jal.schema.COLUMNS` (others are kept) and
         `workdir`, `setting`, `arm`; `run` renumbered over workdirs.
       acquisitions: one row a pick, `run` as in `metrics`; empty when no workdir has any.
       configs, environments: of each workdir; empty where the file is missing.

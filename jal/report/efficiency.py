@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jal import stats
 from jal.errors import JalError
+from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.compare import areas, by_setting
 from jal.report.curves import Styles

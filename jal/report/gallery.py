@@ -11,6 +11,7 @@ import pandas as pd
 
 from jal.errors import JalError
 from jal.report.arms import in_order
+from jal.schema import DIGITS, digits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,11 +30,9 @@ class _Pictures:
 
 
 def _from_digits() -> _Pictures:
-    from jal.pool import digits
-
-    pixels = np.asarray(digits().pool.features).reshape(-1, 8, 8)
+    pixels = digits()[0].reshape(-1, 8, 8)
     return _Pictures(
-        lambda index: np.round(255 * (1 - pixels[index])).astype(np.uint8), len(pixels)
+        lambda index: np.round(255 * (1 - pixels[index] / 16)).astype(np.uint8), len(pixels)
     )
 
 
@@ -77,7 +76,7 @@ def open_images(source: str) -> _Pictures:
     Raises:
       JalError: when there are none there.
     """
-    if source == "digits":
+    if source == DIGITS:
         return _from_digits()
     path = Path(source)
     if path.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from jal import stats
+from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.curves import Styles, draw_metric
 from jal.report.data import cube

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from jal import stats
+from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.compare import areas, by_setting, shared_arms
 from jal.report.style import new_figure
@@ -25,7 +25,7 @@ class Ranking(NamedTuple):
 
     Attributes:
       arms: what was ranked.
-      ranks: see `jal.stats.Ranks`.
+      ranks: see `jal.report.stats.Ranks`.
       block: what a block was, in words.
     """
 

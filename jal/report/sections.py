@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from jal import stats
-from jal.report import compare, efficiency, gallery, papers, ranks, wins
+from jal.report import compare, efficiency, gallery, papers, ranks, stats, wins
 from jal.report.arms import in_order
 from jal.report.compare import by_setting
 from jal.report.curves import Styles, gain_figure, metric_figure

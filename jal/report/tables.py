@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jal import stats
+from jal.report import stats
 from jal.report.arms import SETTING_COLUMNS, with_arms
 
 

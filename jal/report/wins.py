@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from jal import stats
+from jal.report import stats
 from jal.report.compare import by_setting, shared_arms
 from jal.report.data import cube
 from jal.report.style import new_figure

@@ -1,7 +1,7 @@
 """Query strategies and initialisations: pure functions in two explicit registries.
 
 A strategy is a score plus a batch builder; its factory's keyword arguments are its options. To add
-one, write a factory returning `jal.types.Strategy` and enter it below; the contract tests find it.
+one, write a factory returning `jal.core.types.Strategy` and enter it below; the contract tests find it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
+from jal.core.spec import Choice
+from jal.core.types import Strategy, no_state
 from jal.errors import JalError
 from jal.selection.alfamix import alfamix
 from jal.selection.badge import badge
@@ -20,8 +22,6 @@ from jal.selection.probcover import probcover
 from jal.selection.simple import centroid, given, random
 from jal.selection.typiclust import typiclust
 from jal.selection.uncertainty import entropy, margins, uncertainty
-from jal.spec import Choice
-from jal.types import Strategy, no_state
 
 Factory = Callable[..., Strategy]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jal import probe
-from jal.chunks import map_rows, over_true
-from jal.distances import PRECISION, normalise, squared_distances
+from jal.core.precision import PRECISION
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
+from jal.learners import probe
+from jal.ops.chunks import map_rows, over_true
+from jal.ops.distances import normalise, squared_distances
 from jal.selection import batches
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 _LABELLED_BLOCK = 256
 

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jal import probe
-from jal.chunks import map_rows
-from jal.distances import PRECISION, squared_norms
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+from jal.core.precision import PRECISION
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
+from jal.learners import probe
+from jal.ops.chunks import map_rows
+from jal.ops.distances import squared_norms
 
 _HELD = 2**24  # residuals of the pool that may be held, in numbers
 

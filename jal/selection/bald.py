@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.selection import batches, scores
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 _TINY = 1e-37  # keeps the logarithm finite, so that samples without information are drawn uniformly
 

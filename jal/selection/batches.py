@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jal import probe
-from jal.chunks import map_rows
-from jal.cluster import Space, representatives
-from jal.distances import normalise
+from jal.core.types import Array, Key, View
 from jal.errors import JalError
-from jal.types import Array, Key, View
+from jal.learners import probe
+from jal.ops.chunks import map_rows
+from jal.ops.distances import normalise
+from jal.ops.kmeans import Space, representatives
 
 _LOWEST = -3e38
 BALANCED_SHARE = 0.1  # of the unlabelled, by score, from which a balanced batch is taken

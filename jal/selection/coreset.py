@@ -5,10 +5,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import lax
 
-from jal import probe
-from jal.chunks import map_rows, over_true
-from jal.distances import squared_distances, squared_norms
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
+from jal.learners import probe
+from jal.ops.chunks import map_rows, over_true
+from jal.ops.distances import squared_distances, squared_norms
 
 _LABELLED_BLOCK = 256
 

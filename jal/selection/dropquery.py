@@ -7,12 +7,12 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 
-from jal import probe
-from jal.cluster import Space
-from jal.distances import normalise
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
+from jal.learners import probe
+from jal.ops.distances import normalise
+from jal.ops.kmeans import Space
 from jal.selection import batches, scores
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 SPACES = ("embedding", "features")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jal import probe
-from jal.chunks import map_rows
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
+from jal.learners import probe
+from jal.ops.chunks import map_rows
 from jal.selection import batches
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 
 def feature_distances(view: View) -> Array:

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jal import cluster
-from jal.chunks import fold_rows, over_true
-from jal.distances import normalise
+from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
-from jal.neighbours import inverse_norms, over_pairs, unit_distances
+from jal.ops import kmeans as cluster
+from jal.ops.chunks import fold_rows, over_true
+from jal.ops.distances import normalise
+from jal.ops.neighbours import inverse_norms, over_pairs, unit_distances
 from jal.selection import batches
-from jal.types import Array, Key, Pool, Strategy, View
 
 _BLOCK = 64
 

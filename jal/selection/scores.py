@@ -7,9 +7,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jal import probe
-from jal.chunks import map_rows
-from jal.types import Array, Key, View
+from jal.core.types import Array, Key, View
+from jal.learners import probe
+from jal.ops.chunks import map_rows
 
 Score = Callable[[Array], Array]  # from logits f32[R, C] to scores f32[R]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jal.distances import normalise
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
+from jal.ops.distances import normalise
 from jal.selection import batches
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 
 def random() -> Strategy:

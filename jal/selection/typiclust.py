@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jal import cluster
-from jal.chunks import over_true
-from jal.distances import normalise, squared_distances
+from jal.core.types import Array, Cache, Key, Strategy, View
 from jal.errors import JalError
+from jal.ops import kmeans as cluster
+from jal.ops.chunks import over_true
+from jal.ops.distances import normalise, squared_distances
 from jal.selection import batches
-from jal.types import Array, Cache, Key, Strategy, View
 
 _ROWS = 256
 _COLUMNS = 1024

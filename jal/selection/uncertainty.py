@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import jax
 
+from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.selection import batches, scores
-from jal.types import Array, Cache, Key, Strategy, StrategyState, View
 
 
 def _by_predictive(

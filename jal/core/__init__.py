@@ -1,0 +1,1 @@
+"""The nouns of active learning: data as pytrees, specs and metrics."""

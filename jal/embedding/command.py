@@ -1,0 +1,61 @@
+"""`jal embed`: from the command line to a finished store, with a bar that shows images/s."""
+
+from __future__ import annotations
+
+from jal.errors import JalError
+from jal.settings.devices import configure_jax
+from jal.settings.loading import load_config
+from jal.settings.progress import Bar
+from jal.store.manifest import Store
+
+
+def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -> None:
+    """Embeds what a config names, and says what the store holds.
+
+    Args:
+      reference: as `jal.settings.loading.load_config` takes it.
+      store_path: where to; empty leaves `store.path` of the config.
+      skip_bad: leave unreadable images out; otherwise as the config says.
+      overrides: `--config.key=value` words.
+
+    Raises:
+      JalError: on bad input of any kind.
+    """
+    config = load_config(reference, overrides)
+    if any(name not in config for name in ("model", "data", "store")):
+        raise JalError(
+            f"config {reference!r} is not one for jal embed; try --config=embed:cifar10."
+        )
+    if store_path:
+        config.store.path = store_path
+    config.skip_bad = config.skip_bad or skip_bad
+
+    configure_jax()
+
+    from rich.console import Console
+
+    from jal.embedding.run import embed
+
+    console = Console()
+    with Bar(console, "images") as progress:
+        store = embed(config, progress)
+    skipped = [
+        (split, *image) for split, images in store.manifest["skipped"].items() for image in images
+    ]
+    for split, name, reason in skipped:
+        console.print(f"left out: {split}/{name} ({reason})", highlight=False, soft_wrap=True)
+    for note in _notes(store):
+        console.print(note, highlight=False, soft_wrap=True)
+    console.print(f"{store.describe()}\nstore: {store.path}", highlight=False, soft_wrap=True)
+
+
+def _notes(store: Store) -> list[str]:
+    """What keeps a sweep from using a store, said while the user still has the images at hand."""
+    notes = []
+    if not store.class_names:
+        notes.append("note: no image has a label; a sweep needs labels to answer its queries.")
+    if len(store.splits) == 1:
+        notes.append(
+            "note: there is one split; a sweep needs a test split: data.test_fraction=0.2."
+        )
+    return notes

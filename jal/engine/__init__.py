@@ -1,0 +1,1 @@
+"""Groups of runs on devices and processes, round by round."""

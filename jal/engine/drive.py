@@ -1,0 +1,203 @@
+"""Drives a group: its rounds one by one or as a whole, from its start or from a snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jal import experiment, selection
+from jal.core.spec import Choice, bucket
+from jal.core.types import ALState, Learner, Metrics, Pool
+from jal.engine import programs
+from jal.engine.group import Group
+from jal.engine.layout import Layout
+from jal.errors import JalError
+from jal.learners.frozen import frozen
+
+Prepared = dict[Any, Any]  # per-pool work by what it is of
+
+
+class Round(NamedTuple):
+    """One finished round of a group.
+
+    Attributes:
+      number: from 1.
+      measured: each metric of `jal.core.types.Metrics`, f32[runs].
+      seconds: wall seconds since the round before.
+      state: fetches the AL state as it stands before the next fit, as numpy arrays with a leading
+        axis of runs, keys as key data; None where the devices no longer hold it.
+    """
+
+    number: int
+    measured: dict[str, np.ndarray]
+    seconds: float
+    state: Callable[[], ALState] | None
+
+
+class Snapshot(NamedTuple):
+    """Where a group stands after a round; numpy arrays with a leading axis of runs.
+
+    It holds no trace of the devices it was made on, so it resumes on any number of them.
+
+    Attributes:
+      number: rounds finished.
+      order: i32[runs, budget], the pool positions labelled so far, in order.
+      leaves: the leaves of the AL state, in `jax.tree.leaves` order, keys as key data.
+      measured: each metric, f32[runs, number].
+      seconds: f64[number].
+    """
+
+    number: int
+    order: np.ndarray
+    leaves: tuple[np.ndarray, ...]
+    measured: dict[str, np.ndarray]
+    seconds: np.ndarray
+
+
+# What differs between learners: `(state, round) -> (state, Metrics, features)`; the features are each
+# run's own, or None where all runs read the pool's.
+Fit = Callable[[ALState, int], tuple[ALState, Metrics, Any]]
+
+
+def prepare_caches(
+    group: Group, pool: Pool, layout: Layout, prepared: Prepared
+) -> experiment.Caches:
+    """The group's per-pool work, on every device.
+
+    Args:
+      group: its strategy, init and propagation say what is to be done.
+      pool: on the layout's devices.
+      layout: of the group.
+      prepared: what earlier groups did, on whatever layout; added to.
+    """
+    spec = group.spec
+    if not layout.shards_pool:
+        # On one device: it takes every core of a host, which devices repeating the work would share.
+        pool = jax.tree.map(lambda leaf: leaf.addressable_data(0), pool)
+
+    def once(key: Any, program: Callable[[], Any]) -> Any:
+        if (key, layout.mesh) not in prepared:
+            prepared[key, layout.mesh] = layout.share(program()(pool))
+        return prepared[key, layout.mesh]
+
+    def of(kind: str, choice: Choice) -> Any:
+        program = partial(programs.prepare, kind, choice, spec.batches, layout)
+        return once((kind, choice, spec.batches), program)
+
+    strategy = of("strategy", spec.strategy)
+    same = selection.is_init_of(spec.init, spec.strategy)
+    init = strategy if same else of("init", spec.init)
+    recipe = spec.probe.propagation
+    graph = None if recipe is None else once(recipe, partial(programs.graph, recipe, layout))
+    return experiment.Caches(init, strategy, graph)
+
+
+def fit_stored(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> tuple[Learner, Fit]:
+    """The frozen learner's rounds on the pool's stored features: one compiled call each."""
+    spec, learner = group.spec, frozen(group.spec.probe)
+    caches = prepare_caches(group, pool, layout, prepared)
+    hyper = layout.spread(group.hyper())
+
+    def fit(state: ALState, number: int) -> tuple[ALState, Metrics, Any]:
+        size = bucket(sum(spec.batches[:number]), spec.budget)
+        program = programs.fit(learner, size, layout)
+        # The strategy's state stays outside, so that all strategies share the fit's program.
+        inputs = (replace(state, strategy=()), hyper)
+        fitted, measured = program(inputs, (pool, caches.graph), number)
+        return replace(fitted, strategy=state.strategy), measured, None
+
+    return learner, fit
+
+
+def run_rounds(
+    group: Group,
+    pool: Pool,
+    layout: Layout,
+    prepared: Prepared,
+    learner: Learner,
+    fit: Fit,
+    snapshot: Snapshot | None = None,
+) -> Iterator[Round]:
+    """Yields each round of a group as it finishes.
+
+    Args:
+      group: the runs.
+      pool: the frozen features, on the layout's devices.
+      layout: where the runs are.
+      prepared: the per-pool work of earlier groups; added to.
+      learner: what is trained.
+      fit: a round of it, as `fit_stored` makes it.
+      snapshot: where to go on from; None begins.
+
+    Raises:
+      JalError: when the snapshot is of another kind of state.
+    """
+    clock = time.perf_counter()
+    spec, caches = group.spec, prepare_caches(group, pool, layout, prepared)
+    hyper = layout.spread(group.hyper())
+    runs = layout.spread((group.key_seeds(), group.first))
+    shared = (pool, caches.strategy)
+
+    def begin() -> ALState:
+        program = programs.begin(spec.init, learner, spec.probe, spec.batches, layout)
+        state: ALState = program(runs, (pool, caches.init), 0)
+        if selection.has_state(spec.strategy):
+            state = programs.start(spec.strategy, spec.probe, layout)(state, shared, 0)
+        return state
+
+    done = 0
+    if snapshot is None:
+        state = begin()
+    else:
+        done = snapshot.number
+        state = _restored(snapshot, jax.eval_shape(begin), layout)
+    for number in range(done + 1, spec.rounds + 1):
+        state, measured, features = fit(state, number)
+        if number < spec.rounds:
+            # Dispatched before the metrics are read: the devices work while the host writes.
+            program = programs.query(spec.strategy, spec.probe, spec.batches[number], layout)
+            state = program((state, features, hyper), shared, number + 1)
+        values = _values(layout.collect(measured))
+        seconds, clock = time.perf_counter() - clock, time.perf_counter()
+        yield Round(number, values, seconds, _fetcher(layout, state))
+
+
+def _restored(snapshot: Snapshot, abstract: ALState, layout: Layout) -> ALState:
+    """The state of a snapshot on the layout's devices."""
+    due = [(leaf.shape, leaf.dtype) for leaf in layout.collected_shapes(abstract)]
+    if due != [(leaf.shape, leaf.dtype) for leaf in snapshot.leaves]:
+        raise JalError(
+            "the checkpoint was made by another version of jal; go on with that one, or pass "
+            "--overwrite to start anew."
+        )
+    state: ALState = layout.restore(snapshot.leaves, abstract)
+    return state
+
+
+def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Iterator[Round]:
+    """Runs all rounds of a group in one program (`scan` mode), then yields them."""
+    clock = time.perf_counter()
+    caches = prepare_caches(group, pool, layout, prepared)
+    runs = layout.spread((group.key_seeds(), group.first))
+    program = programs.whole(group.spec, layout)
+    state, measured = program((runs, layout.spread(group.hyper())), (pool, caches), 0)
+    values = _values(layout.collect(measured))
+    seconds = (time.perf_counter() - clock) / group.spec.rounds
+    for position in range(group.spec.rounds):
+        one = {name: value[:, position] for name, value in values.items()}
+        last = position + 1 == group.spec.rounds
+        yield Round(position + 1, one, seconds, _fetcher(layout, state) if last else None)
+
+
+def _values(measured: Metrics) -> dict[str, np.ndarray]:
+    return {field.name: getattr(measured, field.name) for field in fields(measured)}
+
+
+def _fetcher(layout: Layout, state: ALState) -> Callable[[], ALState]:
+    return cache(lambda: layout.collect(state))

@@ -1,0 +1,78 @@
+"""A group: runs of one static structure, which ride one compiled axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from jal.core.spec import ExperimentSpec
+from jal.core.types import Hyper, RunKeys
+from jal.learners.lora.spec import PealSpec
+from jal.pools.features import LoadedPool
+
+PURPOSES = tuple(field.name for field in fields(RunKeys))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one compiled structure: seeds × learning rates × weight decays.
+
+    Attributes:
+      spec: what they share.
+      seeds, lrs, weight_decays: what differs, one entry a run.
+      fixed: seeds that every run takes for one purpose in place of its own, by `RunKeys`' names.
+      first: i32[runs, k], each run's own first indices (the `given` init), or None.
+      lora: the LoRA learner's recipe; None for the frozen learner.
+    """
+
+    spec: ExperimentSpec
+    seeds: tuple[int, ...]
+    lrs: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    first: np.ndarray | None = None
+    lora: PealSpec | None = None
+    fixed: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of runs."""
+        return len(self.seeds)
+
+    def key_seeds(self) -> RunKeys:
+        """The seed of each run's keys, u32[runs] each."""
+        own, fixed = np.asarray(self.seeds, np.uint32), dict(self.fixed)
+        seeds: dict[str, Any] = {
+            name: np.full_like(own, fixed[name]) if name in fixed else own for name in PURPOSES
+        }
+        return RunKeys(**seeds)
+
+    def hyper(self) -> Hyper:
+        """The hyper-parameters of each run, f32[runs] each."""
+        return Hyper(
+            np.asarray(self.lrs, np.float32),  # type: ignore[arg-type]
+            np.asarray(self.weight_decays, np.float32),  # type: ignore[arg-type]
+        )
+
+    def columns(self, offset: int, loaded: LoadedPool) -> list[dict[str, Any]]:
+        """The tidy columns that identify each run, numbered from `offset`."""
+        return [
+            {
+                "run": offset + position,
+                "dataset": loaded.facts.name,
+                "backbone": loaded.facts.backbone,
+                "learner": "lora" if self.lora else "frozen",
+                "strategy": str(self.spec.strategy),
+                "init": str(self.spec.init),
+                "seed": seed,
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "dropout": self.spec.probe.dropout,
+                "probe": self.spec.probe.kind,
+                "ssl": self.spec.probe.propagation is not None,
+            }
+            for position, (seed, lr, weight_decay) in enumerate(
+                zip(self.seeds, self.lrs, self.weight_decays, strict=True)
+            )
+        ]

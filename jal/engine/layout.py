@@ -1,0 +1,294 @@
+"""Runs one pure function over a leading axis of runs: mapped or vmapped, over devices and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jal.core.types import Array, Pool
+from jal.engine import dist
+from jal.errors import JalError
+from jal.ops.chunks import ROWS, rows_over
+
+MODES = ("auto", "map", "vmap")
+AXIS = "runs"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a leading axis of runs is laid out.
+
+    Attributes:
+      runs: how many runs are real.
+      mode: "map" (one run after another on each device) or "vmap" (all of a chunk at once).
+      chunk: runs vmapped at once; 1 in map mode.
+      dealt: over how many of the devices the runs are dealt; the others idle.
+      mesh: the devices, on one axis: that of the runs, or that of the pool's rows.
+      shards_pool: the devices share the rows of the pool out, and all work on every run; otherwise
+        each holds the pool, and has runs of its own.
+    """
+
+    runs: int
+    mode: str
+    chunk: int
+    dealt: int
+    mesh: Mesh
+    shards_pool: bool = False
+
+    @property
+    def local(self) -> int:
+        """Rows a device holds, padding included.
+
+        At least two chunks: a loop over a single row is simplified by the compiler, which could change
+        the last bits, and a run must give the same picks alone as beside others.
+        """
+        share = -(-self.runs // self.dealt)
+        chunks = -(-share // self.chunk)
+        return (max(2, chunks) if self.mode == "map" else chunks) * self.chunk
+
+    @property
+    def padded(self) -> int:
+        """Rows in all, padding included."""
+        return self.local * (1 if self.shards_pool else self.mesh.size)
+
+    def row_of_run(self) -> np.ndarray:
+        """i64[runs]: the padded row that holds each run; runs are dealt evenly to the devices."""
+        run = np.arange(self.runs)
+        return (run % self.dealt) * self.local + run // self.dealt
+
+    def active(self) -> np.ndarray:
+        """i32[devices]: how many real runs each device holds, at the head of its rows."""
+        devices = 1 if self.shards_pool else self.mesh.size
+        return np.bincount(np.arange(self.runs) % self.dealt, minlength=devices).astype(np.int32)
+
+    def spread(self, tree: Any) -> Any:
+        """Moves arrays with a leading axis of `runs` onto the devices, padding rows repeating run 0."""
+        source = np.zeros(self.padded, np.int64)
+        source[self.row_of_run()] = np.arange(self.runs)
+        sharding = NamedSharding(self.mesh, P() if self.shards_pool else P(AXIS))
+        return jax.tree.map(lambda leaf: dist.place(leaf[source], sharding), tree)
+
+    def share(self, tree: Any) -> Any:
+        """Moves what all runs read onto every device, once each."""
+        sharding = NamedSharding(self.mesh, P())
+        return jax.tree.map(lambda leaf: dist.place(leaf, sharding), tree)
+
+    def share_pool(self, pool: Pool) -> Pool:
+        """The pool on the devices: whole on each, or its features' rows shared out.
+
+        Rows are shared out evenly, with zeros after the last: programs made here cut them off again.
+        """
+        if not self.shards_pool:
+            return self.share(pool)
+        features, devices = np.asarray(pool.features), self.mesh.size
+        local = -(-len(features) // devices)
+
+        def rows_of_device(index: Any) -> np.ndarray:
+            rows = features[index]
+            return np.pad(rows, ((0, local - len(rows)), (0, 0)))
+
+        padded = (local * devices, features.shape[1])
+        spread = jax.make_array_from_callback(
+            padded, NamedSharding(self.mesh, P(ROWS)), rows_of_device
+        )
+        return replace(self.share(replace(pool, features=jnp.zeros(0))), features=spread)
+
+    def collect(self, tree: Any) -> Any:
+        """Numpy arrays with a leading axis of `runs`, in the runs' order; keys become key data."""
+        rows = self.row_of_run()
+        return jax.tree.map(lambda leaf: dist.fetch(leaf)[rows], tree)
+
+    def restore(self, leaves: Iterable[np.ndarray], like: Any) -> Any:
+        """A collected tree back on the devices.
+
+        Args:
+          leaves: as `jax.tree.leaves(layout.collect(tree))` gave them, on this or another layout.
+          like: a tree of that structure, of arrays or their shapes.
+        """
+        abstract, structure = jax.tree.flatten(like)
+        placed = [
+            jax.random.wrap_key_data(self.spread(leaf))
+            if jnp.issubdtype(expected.dtype, jax.dtypes.prng_key)
+            else self.spread(leaf)
+            for leaf, expected in zip(leaves, abstract, strict=True)
+        ]
+        return jax.tree.unflatten(structure, placed)
+
+    def collected_shapes(self, like: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """What `collect` would give for a tree of these arrays or shapes, leaf by leaf."""
+
+        def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                leaf = jax.eval_shape(jax.random.key_data, leaf)
+            return jax.ShapeDtypeStruct((self.runs, *leaf.shape[1:]), leaf.dtype)
+
+        return tuple(map(shape, jax.tree.leaves(like)))
+
+
+def make_layout(
+    runs: int,
+    mode: str = "auto",
+    chunk: int = 0,
+    devices: int = 0,
+    *,
+    shard_pool: bool = False,
+) -> Layout:
+    """Lays `runs` runs out over the devices (of all processes).
+
+    Args:
+      runs: how many.
+      mode: "auto" is "map" on CPU, where it is faster, and "vmap" elsewhere.
+      chunk: with "vmap", how many runs at once (0: all that a device holds).
+      devices: how many devices to use (0: all, but no more than there are runs).
+      shard_pool: share out the pool's rows, not the runs; the mode is then "vmap".
+
+    Raises:
+      JalError: on an unknown mode, more devices than there are, or map mode with a shared-out pool.
+    """
+    if mode not in MODES:
+        raise JalError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}, scan.")
+    if chunk < 0:
+        raise JalError(f"execution.chunk is {chunk}; it must be at least 0 (all at once).")
+    available = jax.devices()
+    if not 0 <= devices <= len(available):
+        raise JalError(f"devices is {devices}, but there are {len(available)}; 0 takes all.")
+    if devices and jax.process_count() > 1:
+        raise JalError("devices must be 0 (all) when several processes run together.")
+    if shard_pool:
+        if mode == "map":
+            raise JalError("execution.shard_pool needs mode vmap, scan or auto, not map.")
+        mesh = _mesh(available[: devices or len(available)], ROWS)
+        return Layout(runs, "vmap", min(chunk or runs, runs), 1, mesh, shards_pool=True)
+    dealt = min(devices or len(available), runs)
+    if mode == "auto":
+        mode = "map" if available[0].platform == "cpu" else "vmap"
+    share = -(-runs // dealt)
+    chunk = 1 if mode == "map" else min(chunk or share, share)
+    # A program for one device is compiled otherwise than one for several, which changes the last bits:
+    # in map mode a second device idles rather than not be there.
+    size = max(dealt, min(2, len(available))) if mode == "map" else dealt
+    if jax.process_count() > 1:
+        size = len(available)  # no process may sit out
+    return Layout(runs, mode, chunk, dealt, _mesh(available[:size], AXIS))
+
+
+def _mesh(devices: list[jax.Device], axis: str) -> Mesh:
+    return jax.make_mesh(
+        (len(devices),), (axis,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,)
+    )
+
+
+def _blank(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros, also of a typed key's dtype."""
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), shape)
+    return jnp.zeros(shape, dtype)
+
+
+class Program:
+    """A compiled function over a leading axis of runs, as `over_runs` makes it."""
+
+    def __init__(self, jitted: Any, active: Array) -> None:
+        self._jitted, self._active = jitted, active
+
+    def __call__(self, batched: Any, shared: Any, index: int | Array) -> Any:
+        """The outputs for these inputs; the index is traced."""
+        return self._jitted(self._active, batched, shared, np.int32(index))
+
+    def lower(self, batched: Any, shared: Any) -> jax.stages.Lowered:
+        """The program for inputs of these shapes, to be compiled and looked at."""
+        return self._jitted.lower(self._active, batched, shared, np.int32(0))
+
+
+def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Callable[..., Any]:
+    """`program(batched, shared, traced) -> batched outputs`, compiled.
+
+    Args:
+      function: `(one run's inputs, shared inputs, i32[]) -> outputs`, pure.
+      layout: where the runs go.
+
+    Returns:
+      A jitted function of inputs with a leading axis of `layout.padded` (from `Layout.spread`), of
+      inputs that all runs share (`Layout.share`), and of one traced integer (a round's index).
+    """
+    once = jax.jit(function)  # so that asking for its output shapes does not trace it twice
+    chunk, local = layout.chunk, layout.local
+
+    def chunk_of(batched: Any, shared: Any, index: Array) -> Any:
+        if chunk == 1:
+            row = jax.tree.map(lambda leaf: leaf[0], batched)
+            return jax.tree.map(lambda leaf: leaf[None], once(row, shared, index))
+        return jax.vmap(once, in_axes=(0, None, None))(batched, shared, index)
+
+    def on_device(active: Array, batched: Any, shared: Any, index: Array) -> Any:
+        if chunk == local:
+            return chunk_of(batched, shared, index)
+
+        def take(position: Array) -> Any:
+            return jax.tree.map(
+                lambda leaf: lax.dynamic_slice_in_dim(leaf, position * chunk, chunk), batched
+            )
+
+        shapes = jax.eval_shape(lambda: chunk_of(take(jnp.int32(0)), shared, index))
+        outputs = jax.tree.map(lambda leaf: _blank((local, *leaf.shape[1:]), leaf.dtype), shapes)
+
+        def step(position: Array, outputs: Any) -> Any:
+            new = chunk_of(take(position), shared, index)
+            return jax.tree.map(
+                lambda into, value: lax.dynamic_update_slice_in_dim(
+                    into, value, position * chunk, 0
+                ),
+                outputs,
+                new,
+            )
+
+        # The trip count is data: one compiled body whatever the number of runs, and padding is free.
+        return lax.fori_loop(0, (active[0] + chunk - 1) // chunk, step, outputs)
+
+    if layout.shards_pool:
+        return _over_shared_out_pool(on_device, layout)
+    sharded = jax.shard_map(
+        on_device,
+        mesh=layout.mesh,
+        in_specs=(P(AXIS), P(AXIS), P(), P()),
+        out_specs=P(AXIS),
+        check_vma=False,
+    )
+    with jax.ensure_compile_time_eval():  # the program may first be asked for its shapes only
+        active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
+    return Program(jax.jit(sharded), active)
+
+
+def _over_shared_out_pool(on_device: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+    """As `over_runs`, where all devices work on every run, each with its rows of the pool."""
+    body = with_pool(lambda shared, *rest: on_device(*rest[:2], shared, *rest[2:]), layout)
+    whole = NamedSharding(layout.mesh, P())
+    program = jax.jit(body, out_shardings=whole)
+    active = layout.active()
+    return lambda batched, shared, index: program(shared, active, batched, np.int32(index))
+
+
+def with_pool(function: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+    """`function(shared, *rest)` where any pool in `shared` came from `Layout.share_pool`."""
+    if not layout.shards_pool:
+        return function
+
+    def trim(leaf: Any) -> Any:
+        if isinstance(leaf, Pool):
+            return replace(leaf, features=leaf.features[: leaf.labels.shape[0]])
+        return leaf
+
+    def trimmed(shared: Any, *rest: Any) -> Any:
+        with rows_over(layout.mesh):
+            shared = jax.tree.map(trim, shared, is_leaf=lambda leaf: isinstance(leaf, Pool))
+            return function(shared, *rest)
+
+    return trimmed

@@ -1,0 +1,102 @@
+"""The compiled programs of a sweep, cached by what is static in them so that groups share theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+
+from jal import experiment, selection
+from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
+from jal.core.types import ALState, Array, Hyper, Learner, Pool, RunKeys
+from jal.engine.layout import Layout, over_runs, with_pool
+from jal.learners.propagate import Graph, build_graph
+
+Program = Callable[..., Any]  # as `jal.engine.layout.over_runs` returns
+
+
+def _keys(seeds: RunKeys) -> RunKeys:
+    return jax.tree.map(jax.random.key, seeds)
+
+
+@lru_cache(maxsize=256)
+def begin(
+    init: Choice, learner: Learner, spec: ProbeSpec, batches: tuple[int, ...], layout: Layout
+) -> Program:
+    """`((seeds, first indices or None), (pool, init's cache), 0) -> ALState` with the first batch."""
+    made = selection.make_init(init)
+
+    def program(run: tuple[RunKeys, Any], shared: tuple[Pool, Any], _: Array) -> ALState:
+        (seeds, first), (pool, cache) = run, shared
+        cache = cache if first is None else first
+        return experiment.begin(made, learner, spec, batches, _keys(seeds), pool, cache)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=256)
+def start(strategy: Choice, spec: ProbeSpec, layout: Layout) -> Program:
+    """`(ALState, (pool, cache), 0) -> ALState` with the strategy's own state made."""
+    made = selection.make_strategy(strategy)
+
+    def program(state: ALState, shared: tuple[Pool, Any], _: Array) -> ALState:
+        return experiment.start_strategy(made, spec, state, *shared)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=256)
+def fit(learner: Learner, size: int, layout: Layout) -> Program:
+    """`((ALState, Hyper), (pool, graph), round) -> (ALState, Metrics)`, for all strategies."""
+
+    def program(run: tuple[ALState, Hyper], shared: tuple[Pool, Graph | None], index: Array) -> Any:
+        (state, hyper), (pool, graph) = run, shared
+        return experiment.fit_and_measure(learner, size, state, pool, hyper, index, graph)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=256)
+def query(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
+    """`((ALState, features or None, Hyper), (pool, cache), round) -> ALState` with k more labelled.
+
+    The features f[N, D] are a run's own, where its learner adapts them; None reads the pool's.
+    """
+    made = selection.make_strategy(strategy)
+
+    def program(run: tuple[ALState, Any, Hyper], shared: tuple[Pool, Any], index: Array) -> ALState:
+        (state, own, hyper), (pool, cache) = run, shared
+        features = pool.features if own is None else own
+        return experiment.query(made, spec, k, state, features, pool, hyper, cache, index)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=16)
+def whole(spec: ExperimentSpec, layout: Layout) -> Program:
+    """`(((seeds, first), Hyper), (pool, caches), 0) -> (ALState, Metrics)`: all rounds at once."""
+    run_experiment = experiment.make_experiment(spec)
+
+    def program(run: Any, shared: tuple[Pool, experiment.Caches], _: Array) -> Any:
+        (seeds, first), hyper = run
+        pool, caches = shared
+        caches = caches if first is None else caches._replace(init=first)
+        return run_experiment(_keys(seeds), pool, caches, hyper)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=64)
+def prepare(kind: str, choice: Choice, batches: tuple[int, ...], layout: Layout) -> Program:
+    """`pool -> cache` of an "init" or a "strategy"."""
+    make = selection.make_init if kind == "init" else selection.make_strategy
+    made = make(choice)
+    return jax.jit(with_pool(lambda pool: experiment.prepare(made, pool, batches), layout))
+
+
+@lru_cache(maxsize=8)
+def graph(spec: PropagationSpec, layout: Layout) -> Program:
+    """`pool -> Graph` for label propagation."""
+    return jax.jit(with_pool(lambda pool: build_graph(pool.features, spec), layout))

@@ -1,0 +1,1 @@
+"""Adapters inside the vision transformer, trained with a linear head (PEAL)."""

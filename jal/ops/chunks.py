@@ -1,0 +1,125 @@
+"""Streaming over the rows of a pool, so that nothing of size rows × columns × draws is ever held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from jal.core.types import Array
+
+CHUNK = 4096
+ROWS = "rows"
+_mesh_of_rows: ContextVar[Mesh | None] = ContextVar("mesh_of_rows", default=None)
+
+
+@contextmanager
+def rows_over(mesh: Mesh) -> Iterator[None]:
+    """While tracing: the rows of the pool's features lie spread over the mesh's axis `ROWS`."""
+    token = _mesh_of_rows.set(mesh)
+    try:
+        yield
+    finally:
+        _mesh_of_rows.reset(token)
+
+
+def map_rows(function: Callable[[Array, Array], Any], rows: Array, size: int = CHUNK) -> Any:
+    """Applies `function(chunk_index, rows[start : start + size])` to every chunk and joins the results.
+
+    Args:
+      function: from i32[] and f[size, D] to a pytree of arrays with leading axis `size`.
+      rows: f[N, D]; N need not be a multiple of `size`.
+      size: rows a chunk.
+
+    Returns:
+      The pytree with leading axis N. The last chunk starts early enough to be full; rows seen twice
+      keep the value of the earlier chunk. Under `rows_over` each device streams its own rows, and
+      chunks are numbered through all devices.
+    """
+    mesh = _mesh_of_rows.get()
+    if mesh is None or rows.ndim < 2:
+        return _map_chunks(function, rows, size)
+    total, devices = rows.shape[0], mesh.shape[ROWS]
+    local = -(-total // devices)
+    padded = jnp.pad(rows, ((0, local * devices - total), *((0, 0) for _ in rows.shape[1:])))
+
+    def on_device(rows: Array) -> Any:
+        first = lax.axis_index(ROWS) * -(-local // size)
+        return _map_chunks(lambda index, rows: function(first + index, rows), rows, size)
+
+    mapped = jax.shard_map(
+        on_device, mesh=mesh, in_specs=P(ROWS), out_specs=P(ROWS), check_vma=False
+    )(padded)
+    return jax.tree.map(lambda leaf: leaf[:total], mapped)
+
+
+def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int) -> Any:
+    total = rows.shape[0]
+    if total <= size:
+        return function(jnp.int32(0), rows)
+    chunks = -(-total // size)
+    overlap = chunks * size - total
+
+    def one(index: Array) -> Any:
+        start = jnp.minimum(index * size, total - size)
+        return function(index, lax.dynamic_slice_in_dim(rows, start, size))
+
+    def join(parts: Array) -> Array:
+        head = parts[:-1].reshape(-1, *parts.shape[2:])
+        return jnp.concatenate([head, parts[-1, overlap:]])
+
+    return jax.tree.map(join, lax.map(one, jnp.arange(chunks)))
+
+
+def over_true(mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any, block: int) -> Any:
+    """Runs `carry = body(carry, positions, valid)` over the true positions of a mask, a block at a time.
+
+    The number of blocks is data: the cost is that of the true positions, not of the mask's length.
+
+    Args:
+      mask: bool[N].
+      body: gets positions i32[block] in ascending order and valid bool[block]; positions that are
+        not valid are 0.
+      carry: a pytree.
+      block: positions a step.
+    """
+    total = mask.shape[0]
+    block = min(block, total)
+    positions = jnp.nonzero(mask, size=total, fill_value=0)[0].astype(jnp.int32)
+    positions = jnp.pad(positions, (0, block))
+    count = mask.sum()
+
+    def step(index: Array, carry: Any) -> Any:
+        start = index * block
+        valid = start + jnp.arange(block) < count
+        return body(carry, lax.dynamic_slice_in_dim(positions, start, block), valid)
+
+    return lax.fori_loop(0, (count + block - 1) // block, step, carry)
+
+
+def fold_rows(
+    body: Callable[[Any, Array, Array], Any], carry: Any, total: int, size: int = CHUNK
+) -> Any:
+    """Runs `carry = body(carry, positions, fresh)` over chunks of the positions 0 … total - 1.
+
+    Args:
+      body: gets positions i32[size], consecutive, and fresh bool[size]: whether it is their first
+        time. (The last chunk starts early enough to be full.)
+      carry: a pytree.
+      total: how many positions.
+      size: positions a chunk, at most.
+    """
+    size = min(size, total)
+
+    def step(index: Array, carry: Any) -> Any:
+        positions = jnp.minimum(index * size, total - size) + jnp.arange(size)
+        return body(carry, positions, positions >= index * size)
+
+    return lax.fori_loop(0, -(-total // size), step, carry)

@@ -1,0 +1,283 @@
+"""k-means with k-means++ seeding, and the pool rows nearest the centroids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jal.core.precision import PRECISION
+from jal.core.types import Array, Key
+from jal.ops.chunks import map_rows
+from jal.ops.distances import squared_distances, squared_norms
+
+POINTS_PER_CLUSTER = 512
+MAX_ITERATIONS = 100
+TOLERANCE = 1e-4
+_BLOCK = 512  # points a step
+_CENTROIDS = 64  # centroids a step, where not all are in use
+
+# From features f[R, D] to the vectors f32[R, E] that are clustered.
+Space = Callable[[Array], Array]
+
+
+class Sample(NamedTuple):
+    """Points gathered for training: f32[P, E], their squared norms f32[P]; the first `size` are real."""
+
+    points: Array
+    norms: Array
+    size: Array
+
+
+class _Lloyd(NamedTuple):
+    centroids: Array
+    assigned: Array
+    inertia: Array
+    iteration: Array
+    converged: Array
+
+
+def gather(
+    key: Key,
+    features: Array,
+    mask: Array,
+    space: Space,
+    limit: int,
+    active_limit: Array | int | None = None,
+) -> Sample:
+    """At most `limit` rows of the pool where `mask`, in random order, mapped into `space`.
+
+    P is `limit` (or N, if smaller), rounded up to whole blocks; `active_limit` i32[] caps the number
+    of real points further.
+    """
+    size = min(limit, features.shape[0])
+    padded = -(-size // _BLOCK) * _BLOCK if size > _BLOCK else size
+    priority = jnp.where(mask, jax.random.uniform(key, mask.shape), 2.0)
+    rows = jnp.pad(jnp.argsort(priority)[:size], (0, padded - size))
+    points = space(features[rows])
+    real = jnp.minimum(mask.sum(), size)
+    real = real if active_limit is None else jnp.minimum(real, active_limit)
+    return Sample(points, squared_norms(points), real)
+
+
+def _over_blocks(sample: Sample, body: Callable, carry: tuple) -> tuple:
+    """Runs `body(carry, start, points, norms, valid)` over those blocks that hold real points."""
+    block = min(_BLOCK, sample.points.shape[0])
+
+    def step(index: Array, carry: tuple) -> tuple:
+        start = index * block
+        points = lax.dynamic_slice_in_dim(sample.points, start, block)
+        norms = lax.dynamic_slice_in_dim(sample.norms, start, block)
+        return body(carry, start, points, norms, start + jnp.arange(block) < sample.size)
+
+    return lax.fori_loop(0, (sample.size + block - 1) // block, step, carry)
+
+
+def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
+    """k-means++ seeds f32[k, E]; those from `active` on are zero.
+
+    Each next seed is drawn with probability proportional to the squared distance to the nearest seed
+    (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. The sample is
+    in random order, so its first point is a uniform draw.
+    """
+    capacity, dimension = sample.points.shape
+    first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
+
+    def add(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        centroids, nearest = carry
+
+        def update(carry: tuple, start: Array, points: Array, norms: Array, valid: Array) -> tuple:
+            (nearest,) = carry
+            new = squared_distances(centroids[index - 1][None], points, norms)[0]
+            old = lax.dynamic_slice_in_dim(nearest, start, points.shape[0])
+            smaller = jnp.where(valid, jnp.minimum(old, new), 0)
+            return (lax.dynamic_update_slice_in_dim(nearest, smaller, start, 0),)
+
+        (nearest,) = _over_blocks(sample, update, (nearest,))
+        cumulative = jnp.cumsum(jnp.where(jnp.arange(capacity) < sample.size, nearest, 0))
+        uniform = jax.random.uniform(jax.random.fold_in(key, index))
+        drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+        anywhere = (uniform * sample.size).astype(jnp.int32)
+        chosen = jnp.where(cumulative[-1] > 0, drawn, anywhere)
+        chosen = jnp.clip(chosen, 0, jnp.maximum(sample.size - 1, 0))
+        return centroids.at[index].set(sample.points[chosen]), nearest
+
+    return lax.fori_loop(1, active, add, (first, jnp.full(capacity, jnp.inf)))[0]
+
+
+def _nearest(
+    centroids: Array, active: Array, points: Array, norms: Array | None = None
+) -> tuple[Array, Array]:
+    """The nearest of the first `active` centroids i32[R], and the squared distance to it f32[R].
+
+    Many centroids are taken in blocks, as many as are in use: the cost is that of the active ones.
+    """
+    k, norms = centroids.shape[0], squared_norms(points) if norms is None else norms
+    block = k if k <= 2 * _CENTROIDS else _CENTROIDS
+
+    def within(start: Array | int) -> tuple[Array, Array]:
+        some = lax.dynamic_slice_in_dim(centroids, start, block)
+        distances = squared_distances(some, points, norms)
+        in_use = start + jnp.arange(block) < active
+        distances = jnp.where(in_use[:, None], distances, jnp.inf)
+        return (start + jnp.argmin(distances, axis=0)).astype(jnp.int32), distances.min(axis=0)
+
+    def closer(index: Array, best: tuple[Array, Array]) -> tuple[Array, Array]:
+        # The last block starts early enough to be full; what it repeats is never strictly closer.
+        nearest, distance = within(jnp.minimum(index * block, k - block))
+        better = distance < best[1]
+        return jnp.where(better, nearest, best[0]), jnp.where(better, distance, best[1])
+
+    if block == k:
+        return within(0)
+    return lax.fori_loop(1, (active + block - 1) // block, closer, within(0))
+
+
+def _add_by_cluster(sums: Array, points: Array, nearest: Array) -> Array:
+    """Adds each of points f32[R, E] to its cluster's row of sums f32[k, E].
+
+    A scatter is far the faster on CPU; elsewhere a product, whose order of addition is fixed.
+    """
+
+    def multiply(sums: Array, points: Array, nearest: Array) -> Array:
+        member = (nearest == jnp.arange(sums.shape[0])[:, None]).astype(jnp.float32)
+        return sums + jnp.dot(member, points, precision=PRECISION)
+
+    def scatter(sums: Array, points: Array, nearest: Array) -> Array:
+        return sums.at[nearest].add(points)
+
+    added: Array = lax.platform_dependent(sums, points, nearest, cpu=scatter, default=multiply)
+    return added
+
+
+def _reseed_empty(
+    centroids: Array, counts: Array, sample: Sample, distances: Array, is_active: Array
+) -> Array:
+    """Moves each empty active centroid onto one of the points farthest from theirs."""
+    k, capacity = centroids.shape[0], sample.points.shape[0]
+    empty = (counts == 0) & is_active
+
+    def move() -> Array:
+        farthest = lax.top_k(distances, min(k, capacity))[1]
+        rank = jnp.minimum(jnp.cumsum(empty) - 1, farthest.shape[0] - 1)
+        return jnp.where(empty[:, None], sample.points[farthest[rank]], centroids)
+
+    return lax.cond(empty.any(), move, lambda: centroids)
+
+
+def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) -> Array:
+    """Centroids f32[k, E] of Lloyd's algorithm after k-means++ seeding.
+
+    Stops when no assignment changes, when the inertia falls by less than 1e-4 of itself, or after 100
+    iterations. An empty cluster is re-seeded with a point far from its centroid.
+
+    Args:
+      key: drives the seeding.
+      sample: the points, in random order.
+      k: the number of centroids, static.
+      active: i32[], how many of them are in use (k by default); the rest are zero.
+    """
+    active = jnp.asarray(k if active is None else active, jnp.int32)
+    capacity, dimension = sample.points.shape
+    is_active = jnp.arange(k) < active
+
+    def iterate(state: _Lloyd) -> _Lloyd:
+        def accumulate(
+            carry: tuple, start: Array, points: Array, norms: Array, valid: Array
+        ) -> tuple:
+            sums, counts, assigned, distances, inertia, changed = carry
+            nearest, distance = _nearest(state.centroids, active, points, norms)
+            distance = jnp.where(valid, distance, 0)
+            before = lax.dynamic_slice_in_dim(state.assigned, start, points.shape[0])
+            return (
+                _add_by_cluster(sums, jnp.where(valid[:, None], points, 0), nearest),
+                counts.at[nearest].add(valid.astype(jnp.float32)),
+                lax.dynamic_update_slice_in_dim(assigned, nearest, start, 0),
+                lax.dynamic_update_slice_in_dim(distances, distance, start, 0),
+                inertia + distance.sum(),
+                changed | jnp.any(valid & (nearest != before)),
+            )
+
+        sums, counts, assigned, distances, inertia, changed = _over_blocks(
+            sample,
+            accumulate,
+            (
+                jnp.zeros((k, dimension)),
+                jnp.zeros(k),
+                state.assigned,
+                jnp.zeros(capacity),
+                jnp.float32(0),
+                jnp.bool_(False),
+            ),
+        )
+        means = sums / jnp.maximum(counts, 1)[:, None]
+        stalled = state.inertia - inertia < TOLERANCE * state.inertia
+        return _Lloyd(
+            centroids=_reseed_empty(means, counts, sample, distances, is_active),
+            assigned=assigned,
+            inertia=inertia,
+            iteration=state.iteration + 1,
+            converged=~changed | (stalled & jnp.isfinite(state.inertia)),
+        )
+
+    def unfinished(state: _Lloyd) -> Array:
+        return ~state.converged & (state.iteration < MAX_ITERATIONS)
+
+    start = _Lloyd(
+        centroids=seed(key, sample, k, active),
+        assigned=jnp.full(capacity, -1, jnp.int32),
+        inertia=jnp.float32(jnp.inf),
+        iteration=jnp.int32(0),
+        converged=jnp.bool_(False),
+    )
+    return lax.while_loop(unfinished, iterate, start).centroids
+
+
+def assign(
+    features: Array, space: Space, centroids: Array, active: Array | int | None = None
+) -> tuple[Array, Array]:
+    """Nearest centroid i32[N] and squared distance to it f32[N] of every row, streamed."""
+    active = jnp.asarray(centroids.shape[0] if active is None else active, jnp.int32)
+
+    def chunk(_: Array, rows: Array) -> tuple[Array, Array]:
+        return _nearest(centroids, active, space(rows))
+
+    return map_rows(chunk, features)
+
+
+def nearest_members(assigned: Array, distances: Array, mask: Array, k: int) -> tuple[Array, Array]:
+    """For each cluster the position i32[k] of its member (within `mask`) nearest the centroid.
+
+    Returns:
+      positions i32[k] (N for a cluster without members), sizes i32[k]. Ties go to the first row.
+    """
+    total = assigned.shape[0]
+    cluster = jnp.where(mask, assigned, k)
+    closest = jax.ops.segment_min(distances, cluster, k + 1)
+    is_closest = mask & (distances == closest[cluster])
+    positions = jax.ops.segment_min(
+        jnp.where(is_closest, jnp.arange(total), total), cluster, k + 1
+    )[:k]
+    sizes = jax.ops.segment_sum(mask.astype(jnp.int32), cluster, k + 1)[:k]
+    return jnp.minimum(positions, total), sizes
+
+
+def representatives(
+    key: Key, features: Array, mask: Array, space: Space, k: int
+) -> tuple[Array, Array]:
+    """Clusters the rows where `mask` into k and returns the member nearest each centroid.
+
+    At most 512·k rows (a random subset) train the centroids; all rows where `mask` compete to
+    represent them.
+
+    Returns:
+      positions i32[k], distinct, and sizes i32[k]; a cluster without members has position N and size 0.
+    """
+    gather_key, kmeans_key = jax.random.split(key)
+    sample = gather(gather_key, features, mask, space, POINTS_PER_CLUSTER * k)
+    centroids = kmeans(kmeans_key, sample, k)
+    assigned, distances = assign(features, space, centroids)
+    return nearest_members(assigned, distances, mask, k)

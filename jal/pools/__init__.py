@@ -1,0 +1,1 @@
+"""Arrays, stores and images to checked pools."""

@@ -1,0 +1,9 @@
+"""The `pool` part of a config: which features, and what tables call them."""
+
+from jal.settings.fields import Field
+
+POOL_FIELDS: dict[str, Field] = {
+    "pool.path": Field("digits", "digits, an embedding store, or an .npz with train_x, train_y, …"),
+    "pool.name": Field("", "dataset name in tables; by default the file's"),
+    "pool.backbone": Field("", "what made the features, for tables"),
+}

@@ -1,0 +1,70 @@
+"""What a config names: a pool of features, or images, a backbone and its frozen features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jal.errors import JalError
+from jal.pools.features import LoadedPool, from_npz, load_pool
+from jal.pools.images import ImagePool, LoraData, from_source, frozen_pool
+from jal.schema import fingerprint
+from jal.weights.load import Backbone
+
+
+def load_data(config: ConfigDict) -> tuple[LoadedPool, LoraData | None]:
+    """The pool of a config, and its images where it names some."""
+    if config.data.path or config.data.name or config.data.address:
+        return load_images(config)
+    name, backbone = config.pool.name, config.pool.backbone
+    return load_pool(config.pool.path, name=name, backbone=backbone), None
+
+
+def load_images(config: ConfigDict) -> tuple[LoadedPool, LoraData]:
+    """Decodes the images, loads the backbone, and embeds the former with the latter.
+
+    Raises:
+      JalError: whatever the image source, the backbone or the cache folder raises.
+    """
+    from jal.data import open_source
+    from jal.weights import load as hf
+
+    source = open_source(config.data)
+    backbone = hf.load(
+        config.model.name,
+        revision=config.model.revision or None,
+        image_size=config.model.image_size or None,
+        dtype=config.model.dtype,
+        remat=True,  # no slower even on CPU, where activations then stay in the caches
+    )
+    folder = config.data.cache or None
+    try:
+        images = from_source(source, backbone.preprocessing, cache=folder)
+        return _features(images, backbone, folder), LoraData(images, backbone, folder)
+    except OSError as error:
+        raise JalError(f"data.cache {folder!r} cannot be used ({error}).") from error
+
+
+def _features(images: ImagePool, backbone: Backbone, folder: str | None) -> LoadedPool:
+    """The frozen features, found again in the folder by the fingerprints of what made them."""
+    if folder is None:
+        return frozen_pool(images, backbone)
+    mark = fingerprint([images.fingerprint, backbone.fingerprint, backbone.spec])
+    path = Path(folder) / f"{images.name}-features-{mark[:16]}.npz"
+    if not path.is_file():
+        pool = frozen_pool(images, backbone).pool
+        partial = path.with_name(f".{path.stem}.{uuid4().hex}.npz")  # other jobs may write it too
+        np.savez(
+            partial,
+            train_x=pool.features,
+            train_y=pool.labels,
+            test_x=pool.test_features,
+            test_y=pool.test_labels,
+            class_names=np.array(images.class_names),
+            ids=np.array(images.ids),
+        )
+        partial.replace(path)
+    return from_npz(path, name=images.name, backbone=backbone.name)

@@ -1,0 +1,1 @@
+"""What every command shares: config fields and files, progress, what jax is told first."""

@@ -1,0 +1,42 @@
+"""What must be said to jax before its first computation: devices and compilation cache."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+
+
+def _cpu_devices(asked: int) -> int:
+    """How many virtual CPU devices to make: as asked here or in the environment, else one a core.
+
+    Never one: a program for a single device is compiled otherwise, and its last bits would not be
+    those of the same run on several.
+    """
+    forced = re.search(
+        r"xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", "")
+    )
+    wished = forced.group(1) if forced else os.environ.get("JAX_NUM_CPU_DEVICES", asked)
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    return max(2, int(wished) or cores or 1)
+
+
+def configure_jax(devices: int = 0) -> None:
+    """Virtual CPU devices and the persistent compilation cache.
+
+    Must run before jax's first computation.
+    """
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", _cpu_devices(devices))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))
+    # The cache only saves time: where it cannot be read or written, programs are compiled anew.
+    warnings.filterwarnings(
+        "ignore", message="Error (reading|writing) persistent compilation cache"
+    )
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

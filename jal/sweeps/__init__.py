@@ -1,0 +1,1 @@
+"""A grid of groups from a config to tidy results, never lost."""

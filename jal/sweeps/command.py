@@ -1,0 +1,98 @@
+"""`jal sweep`: from the command line to a finished workdir and a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jal.errors import JalError
+from jal.settings.devices import configure_jax
+from jal.settings.loading import load_config
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+
+def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> None:
+    """Runs what a config asks for, with a progress display, and ends with a table.
+
+    Args:
+      reference: as `jal.settings.loading.load_config` takes it.
+      workdir: where the results go.
+      overwrite: start anew whatever it holds.
+      overrides: `--config.key=value` words.
+
+    Raises:
+      JalError: on bad input of any kind.
+    """
+    config = load_config(reference, overrides)
+    if "strategies" not in config or "execution" not in config:
+        raise JalError(f"config {reference!r} is not one for jal sweep; try --config=dropquery.")
+    configure_jax(config.execution.devices)
+
+    from rich.console import Console
+
+    from jal.engine import dist
+    from jal.pools.from_config import load_data
+    from jal.report import summary_table
+    from jal.schema import CURVES
+    from jal.settings.progress import Bar
+    from jal.sweeps.api import run_sweep
+    from jal.sweeps.groups import check_names, make_groups
+    from jal.sweeps.interrupt import Interruptible
+
+    if config.execution.distributed:
+        dist.initialise()
+    console = Console(quiet=not dist.is_first())
+    check_names(config)
+    loaded, images = load_data(config)
+    groups = make_groups(config, loaded)
+    batches = groups[0].spec.batches
+    console.print(
+        f"{loaded.description}; {sum(group.size for group in groups)} runs of {len(batches)} rounds up to "
+        f"{sum(batches)} labels",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if len(batches) < config.rounds:
+        console.print(f"the pool ends after {len(batches)} of the {config.rounds} rounds asked for")
+    only = config.execution.group
+    asked = groups if only < 0 else groups[only : only + 1]
+    total = sum(group.spec.rounds for group in asked)
+    with Bar(console, "rounds", total) as bar, Interruptible(bar) as progress:
+        result = run_sweep(
+            config,
+            loaded,
+            workdir=workdir,
+            overwrite=overwrite,
+            progress=progress,
+            images=images,
+        )
+    _print_table(console, summary_table(result.metrics))
+    console.print(f"curves:  {result.workdir}/{CURVES}", highlight=False, soft_wrap=True)
+    console.print(f"results: {result.workdir}", highlight=False, soft_wrap=True)
+
+
+def _print_table(console: Console, table: DataFrame) -> None:
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(
+        title="test accuracy in %, by number of labels; area under the curve",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for column in table.columns:
+        words = column in ("strategy", "init", "learner", "ssl")
+        shown.add_column(
+            column,
+            justify="left" if words else "right",
+            no_wrap=not words,
+            min_width=min(12, int(table[column].str.len().max())) if words else None,
+            overflow="fold",
+        )
+    for row in table.itertuples(index=False):
+        shown.add_row(*map(str, row))
+    console.print(shown)

@@ -1,0 +1,232 @@
+"""From a config to the groups of a sweep: the runs that share one static structure ride one axis."""
+
+from __future__ import annotations
+
+import zipfile
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jal import selection
+from jal.core.spec import (
+    Choice,
+    ExperimentSpec,
+    ProbeSpec,
+    PropagationSpec,
+    make_batches,
+    parse_choices,
+)
+from jal.engine.group import Group
+from jal.engine.layout import MODES
+from jal.errors import JalError
+from jal.learners.lora.spec import PealSpec, from_mapping
+from jal.pools.features import LoadedPool, require_labels
+from jal.settings.fields import as_tuple
+from jal.weights.naming import NAMINGS
+
+LEARNERS = ("frozen", "lora")
+_MAX_SEED = 2**32 - 1
+
+
+def parse_seeds(value: Any) -> tuple[int, ...]:
+    """A list of seeds, or 1 … n for a count n.
+
+    Raises:
+      JalError: on anything but distinct whole numbers from 0 to 2^32 - 1, or a count below 1.
+    """
+    seeds = as_tuple(value)
+    if not seeds or not all(isinstance(s, int | np.integer) for s in seeds):
+        raise JalError(f"seeds is {value!r}; it takes a count, or whole numbers as in 1,10,100.")
+    if not isinstance(value, tuple | list):
+        seeds = tuple(range(1, value + 1))
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s <= _MAX_SEED for s in seeds):
+        raise JalError(
+            f"seeds is {value!r}; they must be distinct, from 0 to 2^32 - 1, at least one."
+        )
+    return seeds
+
+
+def _floats(name: str, value: Any) -> tuple[float, ...]:
+    values = as_tuple(value)
+    if not values or not all(isinstance(v, int | float) for v in values):
+        raise JalError(f"{name} is {value!r}; it takes numbers, as in 0.001,0.01.")
+    return tuple(float(v) for v in values)
+
+
+def _choices(value: Any) -> tuple[Choice, ...]:
+    """A field of names: text as typed, or a tuple that the command line has already split."""
+    choices = parse_choices(value if isinstance(value, str) else tuple(map(str, value)))
+    if not choices:
+        raise JalError("no strategy is asked for; name at least one.")
+    return tuple(dict.fromkeys(choices))
+
+
+def load_first_indices(path: str) -> np.ndarray:
+    """The first indices of a `given(path=…)` init: [k] or [seeds, k] from .npy, or the one array of .npz.
+
+    Raises:
+      JalError: when the file is missing or does not hold one array of integers.
+    """
+    if not Path(path).is_file():
+        raise JalError(f"init given: there is no file {path!r}; write given(path='first.npy').")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        array = loaded[loaded.files[0]] if hasattr(loaded, "files") else loaded
+    except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise JalError(f"init given: {path} cannot be read ({error}).") from error
+    if not np.issubdtype(array.dtype, np.integer):
+        raise JalError(f"init given: {path} holds {array.dtype} values; it must hold integers.")
+    return array
+
+
+def _first_indices(array: Any, size: int, pool_size: int, seeds: int, arms: int) -> np.ndarray:
+    """Checked first indices i32[arms · seeds, size]."""
+    array = np.atleast_2d(np.asarray(array))
+    if not np.issubdtype(array.dtype, np.integer):
+        raise JalError(f"init given: the first indices are {array.dtype}; they must be integers.")
+    if array.ndim != 2 or array.shape[0] not in (1, seeds) or array.shape[1] < 1:
+        raise JalError(
+            f"init given: the first indices have shape {array.shape}; "
+            f"they must be [k] or [{seeds} seeds, k]."
+        )
+    for number, row in enumerate(array):
+        if len(set(row.tolist())) < len(row) or row.min() < 0 or row.max() >= pool_size:
+            raise JalError(
+                f"init given: set {number} must hold distinct positions from 0 to {pool_size - 1}."
+            )
+    if array.shape[1] != size:
+        raise JalError(f"init given: the sets hold {array.shape[1]} indices, not {size}.")
+    return np.tile(np.broadcast_to(array, (seeds, size)).astype(np.int32), (arms, 1))
+
+
+def _inits(config: ConfigDict, strategy: Choice) -> tuple[Choice, ...]:
+    choices = _choices(config.inits)
+    return tuple(
+        dict.fromkeys(
+            selection.default_init(strategy.name) if choice == Choice("default") else choice
+            for choice in choices
+        )
+    )
+
+
+def check_names(config: ConfigDict) -> None:
+    """Every check that needs no data, so that a typo costs no loading time.
+
+    Raises:
+      JalError: naming the valid choices.
+    """
+    _arms(config)
+    modes = (*MODES, "scan")
+    if config.execution.mode not in modes:
+        raise JalError(
+            f"unknown execution.mode {config.execution.mode!r}; choose from {', '.join(modes)}."
+        )
+    if config.execution.checkpoints_kept < 1 or config.execution.checkpoint_seconds < 0:
+        raise JalError(
+            "execution.checkpoints_kept must be at least 1 and execution.checkpoint_seconds at least 0."
+        )
+    for strategy in _choices(config.strategies):
+        selection.make_strategy(strategy)
+        for init in _inits(config, strategy):
+            selection.make_init(init)
+    parse_seeds(config.seeds)
+    if "lora" in learners(config) and config.execution.mode == "scan":
+        raise JalError("execution.mode 'scan' needs the frozen learner; lora takes map or vmap.")
+    if config.execution.export_adapters not in ("", *NAMINGS):
+        raise JalError(
+            f"execution.export_adapters is {config.execution.export_adapters!r}; "
+            f"choose from {', '.join(NAMINGS)}, or leave it empty."
+        )
+    if "lora" in learners(config) and config.ssl:
+        raise JalError("ssl propagates labels over frozen features; it needs learner=frozen.")
+    if "lora" in learners(config) and config.execution.shard_pool:
+        raise JalError("execution.shard_pool needs the frozen learner: lora streams its images.")
+    make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)
+
+
+def learners(config: ConfigDict) -> tuple[str, ...]:
+    """The learners a config asks for.
+
+    Raises:
+      JalError: on an unknown one, or none.
+    """
+    names = tuple(
+        part.strip() for value in as_tuple(config.learner) for part in str(value).split(",")
+    )
+    for name in names:
+        if name not in LEARNERS:
+            raise JalError(f"unknown learner {name!r}; choose from {', '.join(LEARNERS)}.")
+    return tuple(dict.fromkeys(names))
+
+
+_Rates = list[tuple[float, float]]  # (learning rate, weight decay) of each arm
+
+
+def _rates(part: str, config: ConfigDict) -> _Rates:
+    lrs = _floats(f"{part}.lr", config[part].lr)
+    return list(product(lrs, _floats(f"{part}.weight_decay", config[part].weight_decay)))
+
+
+def _arms(config: ConfigDict) -> list[tuple[_Rates, ProbeSpec, PealSpec | None]]:
+    """What each learner's groups share: the mapped rates, the head's recipe, the LoRA recipe."""
+    arms: list[tuple[_Rates, ProbeSpec, PealSpec | None]] = []
+    for learner in learners(config):
+        rates = _rates("probe" if learner == "frozen" else "lora", config)
+        if learner == "lora":
+            values = config.lora.to_dict()
+            for lr, weight_decay in rates:
+                lora = from_mapping({**values, "lr": lr, "weight_decay": weight_decay})
+            arms.append((rates, ProbeSpec(dropout=lora.head_dropout), lora))
+            continue
+        static = ("kind", "max_epochs", "batch_size", "patience", "min_delta")
+        fixed = {name: config.probe[name] for name in static}
+        propagation = PropagationSpec(**config.propagation.to_dict())
+        fixed["propagation"] = propagation if config.ssl else None
+        for lr, weight_decay in rates:
+            ProbeSpec(lr=lr, weight_decay=weight_decay)
+        for rate in _floats("probe.dropout", config.probe.dropout):
+            arms.append((rates, ProbeSpec(dropout=rate, **fixed), None))
+    return arms
+
+
+def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tuple[Group, ...]:
+    """The groups of a sweep, in the order they run.
+
+    Args:
+      config: as `jal.sweeps.config.sweep_config` lays it out.
+      loaded: the pool.
+      first: the `given` init's indices, [k] or [seeds, k], when they come from Python.
+
+    Raises:
+      JalError: when the config and the pool do not fit each other.
+    """
+    check_names(config)
+    require_labels(loaded)
+    pool = loaded.pool
+    batches = make_batches(
+        config.schedule, config.rounds, config.start, config.step, pool.num_classes, pool.size
+    )
+    seeds = parse_seeds(config.seeds)
+    groups = []
+    for strategy in _choices(config.strategies):
+        for init, (rates, probe, lora) in product(_inits(config, strategy), _arms(config)):
+            indices = None
+            if init.name == "given":
+                indices = first
+                if indices is None:
+                    indices = load_first_indices(dict(init.options).get("path", ""))
+                indices = _first_indices(indices, batches[0], pool.size, len(seeds), len(rates))
+            groups.append(
+                Group(
+                    spec=ExperimentSpec(strategy, init, batches, probe),
+                    seeds=seeds * len(rates),
+                    lrs=tuple(lr for lr, _ in rates for _ in seeds),
+                    weight_decays=tuple(decay for _, decay in rates for _ in seeds),
+                    first=indices,
+                    lora=lora,
+                )
+            )
+    return tuple(groups)

@@ -1,0 +1,186 @@
+"""Checkpoints of one group of runs: written beside the computation, checked when read back."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from jal.engine import dist
+from jal.engine.drive import Snapshot
+from jal.errors import JalError
+from jal.schema import write_atomically
+
+
+def _checksums(folder: epath.Path) -> str:
+    """Every file below a folder, in the format of the sha256sum command."""
+
+    def below(place: epath.Path) -> Iterator[epath.Path]:
+        for path in place.iterdir():
+            yield from below(path) if path.is_dir() else (path,)
+
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n"
+        for path in sorted(below(folder))
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 120 else f"{text[:120]} …"
+
+
+@cache
+def _hush_closed_loops() -> None:
+    """Keeps a failed write to the one line that jal says.
+
+    The threads it leaves behind report to an event loop that is closed by then, a traceback each.
+    """
+    previous = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            previous(unraisable)
+
+    sys.unraisablehook = hook
+
+
+class Checkpoints:
+    """The checkpoints of one group: asynchronous, atomic, the last few kept, each with its checksums.
+
+    All processes of a multi-host run must make the same calls.
+    """
+
+    def __init__(self, folder: Path | epath.Path, keep: int) -> None:
+        from orbax.checkpoint import v1 as ocp
+
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # jal says what goes wrong itself
+        _hush_closed_loops()
+        self._folder = epath.Path(folder)
+        self._sealing = threading.Lock()
+        self._settle: Callable[[], None] = lambda: None
+        policies = ocp.training.preservation_policies
+        self._writer = self._guarded(
+            lambda: ocp.training.Checkpointer(
+                self._folder.absolute(),
+                save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+                preservation_policy=policies.LatestN(keep),
+                cleanup_tmp_directories=True,
+            )
+        )
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        """Says a failed write in one line; what was written before stays."""
+        try:
+            return action()
+        except Exception as error:  # orbax, tensorstore and the file system each have their own
+            raise JalError(
+                f"cannot write the checkpoint {self._folder}: {_one_line(error)}; what was written "
+                "before is intact, and the same command resumes from it."
+            ) from error
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Starts writing a snapshot; returns at once unless the previous one is still being written."""
+        tree = {
+            "order": snapshot.order,
+            "state": {str(i): leaf for i, leaf in enumerate(snapshot.leaves) if leaf.size},
+            "measured": snapshot.measured,
+            "seconds": snapshot.seconds,
+        }
+        # The format does not store empty arrays, so they are written down beside it.
+        empty = {
+            str(i): [list(leaf.shape), leaf.dtype.name]
+            for i, leaf in enumerate(snapshot.leaves)
+            if not leaf.size
+        }
+
+        def write() -> None:
+            self._settle()
+            response = self._writer.save_async(
+                snapshot.number, tree, custom_metadata={"empty": empty}
+            )
+            seal = partial(self._seal, snapshot.number)
+
+            def seal_early(_: bool) -> None:
+                with suppress(Exception):  # it would fail again in `settle`, where it can be said
+                    seal()
+
+            response.on_complete(seal_early)
+
+            def settle() -> None:
+                response.result()
+                seal()
+
+            self._settle = settle
+
+        self._guarded(write)
+
+    def _seal_of(self, step: int) -> epath.Path:
+        return self._folder / f"{step}.sha256"
+
+    def _seal(self, step: int) -> None:
+        """Writes down the checksums of a finished checkpoint, once; forgets those of deleted ones."""
+        if not dist.is_first():
+            return
+        with self._sealing:
+            if not self._seal_of(step).exists():
+                sums = _checksums(self._folder / str(step))
+                write_atomically(self._seal_of(step), sums.encode())
+            for seal in self._folder.glob("*.sha256"):
+                if not (self._folder / seal.stem).exists():
+                    seal.unlink(missing_ok=True)
+
+    def newest(self, complain: Callable[[str], None]) -> Snapshot | None:
+        """The newest snapshot that is whole; damaged ones above it are reported and deleted."""
+        for info in reversed(self._writer.checkpoints):
+            try:
+                snapshot, fault = self._read(info.step), ""
+            except Exception as error:  # whatever is damaged, the one before may be whole
+                snapshot, fault = None, _one_line(error)
+            if dist.agreed(snapshot is not None):
+                return snapshot
+            complain(f"the checkpoint {self._folder / str(info.step)} is damaged: {fault}")
+            # Otherwise a later save of the same round would find it in its place.
+            self._guarded(partial(self._writer.delete, info.step))
+            if dist.is_first():
+                self._seal_of(info.step).unlink(missing_ok=True)
+        return None
+
+    def _read(self, step: int) -> Snapshot:
+        # A run killed just after a checkpoint was finished leaves it without checksums.
+        if self._seal_of(step).exists():
+            wanted = set(self._seal_of(step).read_text().splitlines())
+            found = set(_checksums(self._folder / str(step)).splitlines())
+            if wanted != found:
+                names = sorted({line.split("  ", 1)[1] for line in wanted ^ found})
+                raise ValueError(f"{', '.join(names)} is not as it was written")
+        tree = jax.tree.map(np.asarray, self._writer.load(step))
+        leaves = {int(i): leaf for i, leaf in tree.get("state", {}).items()}
+        for i, (shape, dtype) in self._writer.metadata(step).custom_metadata["empty"].items():
+            leaves[int(i)] = np.zeros(shape, dtype)
+        return Snapshot(
+            number=step,
+            order=tree["order"],
+            leaves=tuple(leaf for _, leaf in sorted(leaves.items())),
+            measured=tree["measured"],
+            seconds=tree["seconds"],
+        )
+
+    def close(self) -> None:
+        """Waits until everything is written."""
+
+        def finish() -> None:
+            self._settle()
+            self._writer.close()
+
+        self._guarded(finish)

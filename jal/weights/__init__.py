@@ -1,0 +1,1 @@
+"""Hugging Face files to parameters and preprocessing, and adapters back to files."""

@@ -1,0 +1,41 @@
+"""Streaming over rows gives what one pass gives, whatever the number of rows."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jal.ops.chunks import map_rows
+
+
+@pytest.mark.parametrize("total", [1, 7, 8, 9, 15, 16, 17, 24])
+def test_equals_one_pass(total: int) -> None:
+    rows = jnp.asarray(np.random.default_rng(total).normal(size=(total, 3)), jnp.float32)
+
+    def function(_: jax.Array, chunk: jax.Array) -> dict[str, jax.Array]:
+        return {"sum": chunk.sum(axis=1), "twice": 2 * chunk}
+
+    streamed = map_rows(function, rows, 8)
+    expected = function(jnp.int32(0), rows)
+    np.testing.assert_allclose(streamed["sum"], expected["sum"], rtol=1e-6)
+    np.testing.assert_array_equal(streamed["twice"], expected["twice"])
+
+
+@pytest.mark.parametrize("total", [8, 16, 19, 25])
+def test_a_row_belongs_to_the_first_chunk_that_holds_it(total: int) -> None:
+    rows = jnp.zeros((total, 1))
+    index = map_rows(lambda chunk, part: jnp.broadcast_to(chunk, part.shape[:1]), rows, 8)
+    np.testing.assert_array_equal(index, np.arange(total) // 8)
+
+
+def test_never_sees_more_rows_than_a_chunk() -> None:
+    seen = []
+
+    def function(_: jax.Array, chunk: jax.Array) -> jax.Array:
+        seen.append(chunk.shape[0])
+        return chunk
+
+    map_rows(function, jnp.zeros((100, 2)), 16)
+    assert set(seen) == {16}

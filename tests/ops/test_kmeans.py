@@ -1,0 +1,214 @@
+"""k-means against brute force: seeding, Lloyd's steps, empty clusters, representatives."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from jal.ops import kmeans as cluster
+from jal.ops.kmeans import Sample
+from jal.ops.distances import normalise, squared_distances, squared_norms
+
+
+def clouds(seed: int, rows: int = 100, dimension: int = 4, groups: int = 5) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    centres = 4 * random.normal(size=(groups, dimension))
+    owner = random.integers(0, groups, rows)
+    return (centres[owner] + random.normal(size=(rows, dimension))).astype(np.float32)
+
+
+def identity(rows: jax.Array) -> jax.Array:
+    return rows.astype(jnp.float32)
+
+
+def sample_of(points: np.ndarray) -> Sample:
+    points = jnp.asarray(points, jnp.float32)
+    return Sample(points, squared_norms(points), jnp.int32(len(points)))
+
+
+def distances_of(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    return np.square(points[:, None].astype(float) - np.asarray(centres, float)).sum(axis=2)
+
+
+kmeans = jax.jit(cluster.kmeans, static_argnums=2)
+find = jax.jit(cluster.representatives, static_argnums=(3, 4))
+seed_centres = jax.jit(cluster.seed, static_argnums=2)
+
+
+def lloyd(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Brute force with the same stopping rule; no cluster may run empty."""
+    points, centres = points.astype(float), np.asarray(centres, float)
+    before, inertia_before = np.full(len(points), -1), np.inf
+    for _ in range(100):
+        squared = distances_of(points, centres)
+        owner, inertia = squared.argmin(axis=1), squared.min(axis=1).sum()
+        assert len(set(owner)) == len(centres)
+        centres = np.stack([points[owner == c].mean(axis=0) for c in range(len(centres))])
+        if (owner == before).all() or inertia_before - inertia < 1e-4 * inertia_before:
+            break
+        before, inertia_before = owner, inertia
+    return centres
+
+
+@pytest.mark.parametrize("trial", range(6))
+def test_kmeans_equals_brute_force_from_the_same_seeds(trial: int) -> None:
+    points, key = clouds(trial), jax.random.key(trial)
+    sample = sample_of(points)
+    start = np.asarray(seed_centres(key, sample, 5, 5))
+    np.testing.assert_allclose(kmeans(key, sample, 5), lloyd(points, start), atol=1e-3)
+
+
+def test_kmeans_is_as_good_as_scikit_learns() -> None:
+    ours, theirs = [], []
+    for trial in range(6):
+        points = clouds(trial)
+        centres = kmeans(jax.random.key(trial), sample_of(points), 5)
+        ours.append(distances_of(points, centres).min(axis=1).sum())
+        theirs.append(
+            KMeans(5, init="k-means++", n_init=1, random_state=trial).fit(points).inertia_
+        )
+    assert np.mean(ours) < 1.2 * np.mean(theirs)
+
+
+def test_more_points_than_a_block() -> None:
+    # 1300 points are three blocks of 512, the last padded; the padding must not pull a centroid.
+    points = clouds(7, rows=1300)
+    sample = cluster.gather(
+        jax.random.key(0), jnp.asarray(points), jnp.ones(1300, bool), identity, 5000
+    )
+    assert sample.points.shape[0] == 1536
+    assert int(sample.size) == 1300
+    key = jax.random.key(7)
+    start = np.asarray(seed_centres(key, sample, 5, 5))
+    np.testing.assert_allclose(kmeans(key, sample, 5), lloyd(points, start), atol=1e-2)
+
+
+def test_active_count_equals_fewer_clusters() -> None:
+    sample, key = sample_of(clouds(3)), jax.random.key(3)
+    few, some = kmeans(key, sample, 5), kmeans(key, sample, 9, 5)
+    np.testing.assert_allclose(some[:5], few, atol=1e-5)
+    np.testing.assert_array_equal(some[5:], 0)
+    points = jnp.asarray(clouds(4))
+    # Inactive centroids lie at the origin, yet own nothing.
+    owner, squared = cluster.assign(points, identity, some, 5)
+    expected = distances_of(np.asarray(points), np.asarray(few))
+    np.testing.assert_array_equal(owner, expected.argmin(axis=1))
+    np.testing.assert_allclose(squared, expected.min(axis=1), rtol=1e-4, atol=1e-3)
+
+
+def test_seeds_are_distinct_points() -> None:
+    points = np.repeat(np.arange(8.0)[:, None], 10, axis=0)  # eight places, ten points each
+    for trial in range(10):
+        chosen = np.asarray(seed_centres(jax.random.key(trial), sample_of(points), 8, 8))[:, 0]
+        assert sorted(chosen) == list(range(8))
+
+
+def test_seeds_are_drawn_by_squared_distance() -> None:
+    # The first point is the first seed; the others lie at 1 and 3, so 9 in 10 draws take the far one.
+    sample = sample_of(np.array([[0.0], [1.0], [3.0]]))
+    keys = jax.random.split(jax.random.key(0), 4000)
+    second = np.asarray(jax.vmap(lambda key: cluster.seed(key, sample, 2, 2))(keys))[:, 1, 0]
+    assert set(second.tolist()) == {1.0, 3.0}
+    assert (second == 3).mean() == pytest.approx(0.9, abs=4.5 * np.sqrt(0.09 / 4000))
+
+
+def test_all_points_the_same() -> None:
+    features = jnp.ones((40, 3))
+    positions, sizes = find(jax.random.key(0), features, jnp.ones(40, bool), normalise, 6)
+    real = np.asarray(positions)[np.asarray(sizes) > 0]
+    assert len(set(real.tolist())) == len(real) >= 1
+    assert int(sizes.sum()) == 40
+    assert np.isfinite(kmeans(jax.random.key(1), sample_of(np.ones((40, 3))), 6)).all()
+
+
+def test_empty_clusters_move_to_the_farthest_points() -> None:
+    points = np.array([[0.0], [0.1], [5.0], [9.0]], np.float32)
+    moved = cluster._reseed_empty(
+        centroids=jnp.array([[0.0], [77.0], [88.0], [0.0]]),
+        counts=jnp.array([4.0, 0, 0, 0]),
+        sample=sample_of(points),
+        distances=jnp.array([0.0, 0.01, 25.0, 81.0]),
+        is_active=jnp.array([True, True, True, False]),
+    )
+    np.testing.assert_allclose(moved[:, 0], [0.0, 9.0, 5.0, 0.0])
+
+
+def test_no_cluster_stays_empty_where_points_are_distinct() -> None:
+    # 20 distinct points and 18 clusters: some run empty on the way.
+    for trial in range(10):
+        points = clouds(trial, rows=20, groups=2)
+        centres = kmeans(jax.random.key(trial), sample_of(points), 18)
+        assert len(set(distances_of(points, centres).argmin(axis=1))) >= 17
+
+
+@pytest.mark.parametrize("limit", [10, 30, 100])
+def test_gather_takes_masked_rows_once_each(limit: int) -> None:
+    features = jnp.arange(60.0)[:, None]
+    mask = np.zeros(60, bool)
+    mask[5:45:2] = True  # 20 rows
+    sample = cluster.gather(jax.random.key(0), features, jnp.asarray(mask), identity, limit)
+    size = int(sample.size)
+    assert size == min(limit, 20)
+    rows = np.asarray(sample.points)[:size, 0].astype(int).tolist()
+    assert len(set(rows)) == size
+    assert mask[rows].all()
+    assert rows != sorted(rows)
+
+
+def test_gather_draws_uniformly() -> None:
+    features, mask = jnp.arange(10.0)[:, None], jnp.arange(10) >= 5
+    keys = jax.random.split(jax.random.key(0), 3000)
+    first = jax.vmap(lambda key: cluster.gather(key, features, mask, identity, 3).points[0, 0])(
+        keys
+    )
+    share = np.bincount(np.asarray(first).astype(int), minlength=10) / 3000
+    np.testing.assert_allclose(share[5:], 0.2, atol=4.5 * np.sqrt(0.16 / 3000))
+
+
+def test_nearest_members_equal_brute_force() -> None:
+    random = np.random.default_rng(0)
+    owner = random.integers(0, 6, 50)
+    owner[owner == 4] = 3  # an empty cluster
+    squared = random.integers(0, 5, 50).astype(np.float32)  # many ties
+    mask = random.random(50) < 0.7
+    positions, sizes = cluster.nearest_members(
+        jnp.asarray(owner), jnp.asarray(squared), jnp.asarray(mask), 6
+    )
+    for c in range(6):
+        members = np.flatnonzero(mask & (owner == c))
+        assert int(sizes[c]) == len(members)
+        expected = members[squared[members].argmin()] if len(members) else 50
+        assert int(positions[c]) == expected
+
+
+def test_representatives_are_distinct_members_of_the_mask() -> None:
+    features = jnp.asarray(clouds(9, rows=200))
+    mask = np.random.default_rng(9).random(200) < 0.4
+    for trial in range(5):
+        positions, sizes = find(jax.random.key(trial), features, jnp.asarray(mask), normalise, 12)
+        real = np.asarray(positions)[np.asarray(sizes) > 0]
+        assert len(set(real.tolist())) == len(real)
+        assert mask[real].all()
+        assert int(sizes.sum()) == mask.sum()
+
+
+def test_squared_distances_never_below_zero() -> None:
+    points = 1e3 + np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32) * 1e-3
+    squared = np.asarray(squared_distances(jnp.asarray(points), jnp.asarray(points)))
+    assert (squared >= 0).all()
+    other = clouds(1)
+    np.testing.assert_allclose(
+        squared_distances(jnp.asarray(other[:7]), jnp.asarray(other)),
+        distances_of(other, other[:7]).T,
+        rtol=1e-4,
+        atol=1e-3,
+    )
+
+
+def test_normalise_keeps_a_zero_row() -> None:
+    rows = jnp.array([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(normalise(rows), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
+    assert normalise(rows.astype(jnp.bfloat16)).dtype == jnp.float32

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jal.errors import JalError
+from jal.learners.probe import empty
+from jal.selection import make_strategy
+from jal.selection.batches import balanced_top_k
+from jal.selection.featdist import feature_distances
+from jal.core.spec import Choice
+from jal.core.types import View
+
+
+def view(rows: int = 40, classes: int = 4, seen: int = 3, seed: int = 0) -> View:
+    """Random features and head; the first rows are labelled, of the first `seen` classes."""
+    random = np.random.default_rng(seed)
+    features = jnp.asarray(random.normal(size=(rows, 5)), jnp.float32)
+    head = empty(5, classes, 0.0)
+    kernel = jnp.asarray(random.normal(size=(5, classes)), jnp.float32)
+    labelled = jnp.arange(rows) < 9
+    labels = jnp.where(labelled, jnp.arange(rows) % seen, -1)
+    return View(features, features, labelled, labels, head.replace(kernel=kernel), classes)
+
+
+def oracle(at: View) -> np.ndarray:
+    """By loops over samples, as the paper says it."""
+    features = np.asarray(at.features, np.float64)
+    scores = features @ np.asarray(at.probe.kernel) / np.sqrt(1 + 1e-5)
+    distances = []
+    for row, predicted in zip(features, scores.argmax(1), strict=True):
+        same = [f for f, y in zip(features, np.asarray(at.labels), strict=True) if y == predicted]
+        distances.append(np.linalg.norm(row - np.mean(same, 0)) if same else np.inf)
+    return np.array(distances)
+
+
+def balanced_oracle(scores: np.ndarray, classes: np.ndarray, allowed: np.ndarray, k: int) -> list:
+    """Round after round, one from each class that has candidates left, best first."""
+    ranked = sorted(np.flatnonzero(allowed), key=lambda i: (-scores[i], i))
+    left = ranked[: max(k, int(np.ceil(0.1 * allowed.sum())))]
+    picks: list[int] = []
+    while len(picks) < k:
+        turn, taken = [], set()
+        for i in left:
+            if classes[i] not in taken:
+                turn.append(i)
+                taken.add(classes[i])
+        left = [i for i in left if i not in turn]
+        picks += turn
+    return picks[:k]
+
+
+def test_distances_are_those_of_the_definition():
+    at = view()
+    expected = oracle(at)
+    assert np.isinf(expected).any()
+    assert np.isfinite(expected).any()
+    np.testing.assert_allclose(feature_distances(at), expected, rtol=1e-4)
+
+
+def test_featdist_picks_the_farthest_and_unseen_classes_first():
+    at = view()
+    expected = np.where(np.asarray(at.labelled), -np.inf, oracle(at))
+    picks, _ = make_strategy(Choice("featdist")).select(jax.random.key(0), at, (), (), 8)
+    assert sorted(expected[picks])[::-1] == pytest.approx(sorted(expected)[::-1][:8])
+    assert np.isinf(expected[picks[0]])
+
+
+@pytest.mark.parametrize("k", [3, 7, 30])
+def test_balanced_picks_are_those_of_the_loop(k: int):
+    random = np.random.default_rng(1)
+    scores = random.normal(size=200).astype(np.float32)
+    scores[:5] = np.inf
+    classes = random.choice(4, 200, p=[0.7, 0.1, 0.1, 0.1])
+    allowed = random.random(200) < 0.8
+    picks = balanced_top_k(jnp.asarray(scores), jnp.asarray(classes), jnp.asarray(allowed), k)
+    assert picks.tolist() == balanced_oracle(scores, classes, allowed, k)
+
+
+@pytest.mark.parametrize("name", ["entropy", "margins", "uncertainty", "featdist"])
+def test_a_balanced_batch_is_distinct_unlabelled_and_more_even(name: str):
+    at = view(rows=400, seen=4)
+    plain, even = (
+        make_strategy(Choice(name, options)).select(jax.random.key(0), at, (), (), 12)[0]
+        for options in ((), (("balanced", True),))
+    )
+    assert len(set(even.tolist())) == 12
+    assert not at.labelled[even].any()
+    predicted = np.argmax(np.asarray(at.features @ at.probe.kernel), axis=1)
+    spread = [np.bincount(predicted[np.asarray(p)], minlength=4).std() for p in (plain, even)]
+    assert spread[1] <= spread[0]
+
+
+def test_balanced_refuses_the_other_options():
+    for name in ("entropy", "bald"):
+        with pytest.raises(JalError, match="balanced"):
+            make_strategy(Choice(name, (("balanced", True), ("typical", True))))

@@ -1,0 +1,154 @@
+"""ProbCover against an explicit graph, δ by bisection included."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from strategy_views import make_view, unit_rows
+
+from jal.errors import JalError
+from jal.selection import make_init, make_strategy
+from jal.selection.probcover import pseudo_labels
+from jal.core.spec import Choice
+from jal.core.types import Pool, View
+
+PICKS = 6
+strategy = make_strategy(Choice("probcover"))
+in_order = make_strategy(Choice("probcover", (("shuffle_ties", False),)))
+prepare = jax.jit(strategy.prepare, static_argnums=2)
+start, select = jax.jit(strategy.start), jax.jit(strategy.select, static_argnums=4)
+select_in_order = jax.jit(in_order.select, static_argnums=4)
+
+
+def pool_of(view: View) -> Pool:
+    hidden = jnp.full(view.labels.shape, -1)
+    return Pool(view.pool_features, hidden, view.pool_features[:1], hidden[:1], view.num_classes)
+
+
+def distances_of(view: View) -> np.ndarray:
+    """f64[N, N]."""
+    units = unit_rows(view.pool_features)
+    return np.linalg.norm(units[:, None] - units[None], axis=2)
+
+
+def oracle_radius(distances: np.ndarray, labels: np.ndarray) -> float:
+    """The last δ of the bisection whose balls are pure enough; else the smallest tried."""
+    low, high = 0.0, 1.0
+    for _ in range(6):
+        middle = (low + high) / 2
+        pure = [len(set(labels[row < middle])) == 1 for row in distances]
+        low, high = (middle, high) if np.mean(pure) >= 0.95 else (low, middle)
+    return low or high
+
+
+class Graph:
+    """The paper's algorithm on an adjacency matrix."""
+
+    def __init__(self, distances: np.ndarray, radius: float) -> None:
+        self.edges = distances < radius
+
+    def remove(self, row: int) -> None:
+        self.edges[:, self.edges[row]] = False
+
+    def pick(self) -> int:
+        best = int(self.edges.sum(axis=1).argmax())
+        self.remove(best)
+        return best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_radius_degrees_and_three_rounds_are_the_oracles(seed: int) -> None:
+    view, key = make_view(seed, rows=83, dimension=4, labelled=3), jax.random.key(seed)
+    cache = prepare(key, pool_of(view), ())
+    distances = distances_of(view)
+    labels = np.asarray(pseudo_labels(key, view.pool_features, view.num_classes))
+    radius = oracle_radius(distances, labels)
+    assert float(cache.radius) == radius
+    graph = Graph(distances, radius)
+    assert cache.degrees.tolist() == graph.edges.sum(axis=1).tolist()
+
+    for row in np.flatnonzero(view.labelled):
+        graph.remove(row)
+    state = start(key, view, cache)
+    labelled = np.asarray(view.labelled).copy()
+    for step in range(3):
+        picks, state = select_in_order(
+            jax.random.fold_in(key, step), view.replace(labelled=labelled), cache, state, PICKS
+        )
+        for pick in picks.tolist():
+            assert not labelled[pick]
+            if graph.edges.any():
+                assert pick == graph.pick()
+            labelled[pick] = True
+        assert state.degrees.tolist() == graph.edges.sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shuffled_ties_still_cover_the_most(seed: int) -> None:
+    view, key = make_view(seed, rows=83, dimension=4, labelled=0), jax.random.key(seed)
+    cache = prepare(key, pool_of(view), ())
+    graph = Graph(distances_of(view), float(cache.radius))
+    picks, _ = select(key, view, cache, start(key, view, cache), 3 * PICKS)
+    for pick in picks.tolist():
+        gains = graph.edges.sum(axis=1)
+        assert gains[pick] == gains.max()
+        graph.remove(pick)
+    others, _ = select(jax.random.key(seed + 100), view, cache, start(key, view, cache), 3 * PICKS)
+    assert picks.tolist() != others.tolist()
+
+
+def test_pools_longer_than_a_tile_and_stored_in_half_precision() -> None:
+    view, key = make_view(3, rows=2300, dimension=6, labelled=0), jax.random.key(3)
+    half = view.replace(pool_features=view.pool_features.astype(jnp.float16))
+    cache = prepare(key, pool_of(half), ())
+    units = unit_rows(half.pool_features)
+    distances = np.sqrt(np.maximum(2 - 2 * units @ units.T, 0))
+    radius = oracle_radius(distances, np.asarray(pseudo_labels(key, half.pool_features, 5)))
+    assert float(cache.radius) == radius
+    # One row in a thousand may have a neighbour within rounding of δ.
+    graph = Graph(distances, radius)
+    assert (np.asarray(cache.degrees) != graph.edges.sum(axis=1)).mean() < 1e-2
+    picks, state = select_in_order(key, half, cache, start(key, half, cache), PICKS)
+    covered = distances[np.asarray(picks)].min(axis=0) < radius
+    expected = sum(graph.edges[graph.pick()].sum() == 0 for _ in range(PICKS))
+    assert expected == PICKS
+    best = 2300 - (graph.edges.any(axis=0)).sum()
+    assert abs(int(covered.sum()) - int(best)) <= 5
+    assert abs(int(state.covered.sum()) - int(best)) <= 5
+
+
+def test_everything_covered_leaves_distinct_random_picks() -> None:
+    view = make_view(1, rows=30, labelled=2)
+    wide = make_strategy(Choice("probcover", (("delta", 2.5),)))
+    cache = wide.prepare(jax.random.key(0), pool_of(view), ())
+    state = wide.start(jax.random.key(0), view, cache)
+    assert bool(state.covered.all())
+    orders = {
+        tuple(wide.select(jax.random.key(s), view, cache, state, 28)[0].tolist()) for s in range(3)
+    }
+    assert len(orders) == 3
+    for order in orders:
+        assert sorted(order) == np.flatnonzero(~np.asarray(view.labelled)).tolist()
+
+
+def test_rows_of_zeros_and_duplicates_are_covered_once() -> None:
+    view = make_view(2, rows=40, labelled=0)
+    features = view.pool_features.at[:5].set(0).at[5:12].set(view.pool_features[5])
+    same = view.replace(features=features, pool_features=features)
+    narrow = make_init(Choice("probcover", (("delta", 0.01),)))
+    cache = narrow.prepare(jax.random.key(0), pool_of(same), ())
+    assert cache.degrees[:12].tolist() == [5] * 5 + [7] * 7
+    picks, _ = narrow.select(
+        jax.random.key(0), same, cache, narrow.start(jax.random.key(0), same, cache), 4
+    )
+    assert 5 <= picks[0] < 12
+    assert picks[1] < 5
+    assert len({*picks.tolist()} & set(range(12))) == 2
+
+
+@pytest.mark.parametrize("option", [("delta", 0.0), ("purity", 1.5), ("steps", 0)])
+def test_impossible_options_are_errors(option: tuple[str, float]) -> None:
+    with pytest.raises(JalError, match=option[0]):
+        make_strategy(Choice("probcover", (option,)))
