@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jal.core.types import Probe, View
+from jal.core.spec import ProbeSpec
+from jal.core.types import Hyper, Probe, View
 
 
 def make_view(
@@ -16,14 +18,22 @@ def make_view(
     labelled: int = 8,
     seen: tuple[int, ...] = (0, 2, 3),
     duplicates: int = 0,
+    set_aside: int = 0,
 ) -> View:
-    """A view with an untrained random probe; the labelled classes need not be contiguous."""
+    """A view with an untrained random probe; the labelled classes need not be contiguous.
+
+    Of the rows that are not labelled, `set_aside` may not be picked. Clusterings have the key of the
+    seed, as a query's are unless fixed when it has that key too.
+    """
     random = np.random.default_rng(seed)
     features = random.normal(size=(rows, dimension)).astype(np.float32)
     features += 2 * random.normal(size=(classes, dimension))[random.integers(0, classes, rows)]
     features[:duplicates] = features[rows - duplicates :]
-    mask = np.zeros(rows, bool)
-    mask[random.permutation(rows)[:labelled]] = True
+    came = random.permutation(rows)
+    mask, available, order = np.zeros(rows, bool), np.zeros(rows, bool), np.zeros(rows, np.int32)
+    mask[came[:labelled]] = True
+    available[came[labelled : rows - set_aside]] = True
+    order[:labelled] = came[:labelled]
     labels = np.where(mask, random.choice(seen, rows), -1).astype(np.int32)
     probe = Probe(
         kernel=jnp.asarray(random.normal(size=(dimension, classes)), jnp.float32),
@@ -33,7 +43,20 @@ def make_view(
         dropout=0.75,
     )
     array = jnp.asarray(features)
-    return View(array, array, jnp.asarray(mask), jnp.asarray(labels), probe, classes)
+    return View(
+        features=array,
+        pool_features=array,
+        labelled=jnp.asarray(mask),
+        available=jnp.asarray(available),
+        labels=jnp.asarray(labels),
+        order=jnp.asarray(order),
+        count=jnp.int32(labelled),
+        probe=probe,
+        hyper=Hyper(jnp.float32(1e-2), jnp.float32(1e-2)),
+        clustering=jax.random.key(seed),
+        num_classes=classes,
+        recipe=ProbeSpec(dropout=0.75),
+    )
 
 
 def embeddings(view: View) -> np.ndarray:
