@@ -13,10 +13,10 @@ from clustered_pool import clustered_arrays
 from conftest import RunPython
 
 import jal
-from jal.sweeps import workdir as results
 from jal.cli import main
-from jal.sweeps.config import SWEEP_FIELDS
 from jal.selection import INITS, STRATEGIES
+from jal.sweeps import workdir as results
+from jal.sweeps.config import SWEEP_FIELDS
 
 QUICK = ("--config.rounds=2", "--config.seeds=2", "--config.probe.max_epochs=8")
 NAMES = ("train_x", "train_y", "test_x", "test_y")

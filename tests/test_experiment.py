@@ -12,9 +12,9 @@ from clustered_pool import clustered_pool
 
 import jal
 from jal import experiment
-from jal.selection import make_init
 from jal.core.spec import Choice, ExperimentSpec, ProbeSpec
 from jal.core.types import ALState, Metrics, Strategy
+from jal.selection import make_init
 
 POOL = clustered_pool()
 BATCHES = (4, 4, 4)

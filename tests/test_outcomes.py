@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import jal
-from jal.learners import probe
-from jal.experiment import default_hyper
 from jal.core.spec import ProbeSpec, bucket
+from jal.experiment import default_hyper
+from jal.learners import probe
 
 POOLS = ("oxford_pets", "dtd")
 pytestmark = pytest.mark.slow

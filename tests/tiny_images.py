@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from jal.backbones import vit
-from jal.weights.load import Backbone
-from jal.weights.preprocess import Preprocessing
 from jal.backbones.spec import ViTSpec
 from jal.pools.images import ImagePool, from_images
+from jal.weights.load import Backbone
+from jal.weights.preprocess import Preprocessing
 
 SPEC = ViTSpec(width=16, depth=3, heads=2, mlp_width=32, patch=8, image_size=(16, 16))
 

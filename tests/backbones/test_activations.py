@@ -14,8 +14,8 @@ from scipy.special import ndtr
 
 from jal.backbones import vit
 from jal.backbones.activations import activation, gelu, gelu_bfloat16
-from jal.weights.encoder import compiler_options, compute_params
 from jal.backbones.spec import ViTSpec
+from jal.weights.encoder import compiler_options, compute_params
 
 X = np.linspace(-12, 12, 200_001).astype(np.float32)
 EXACT = X * ndtr(X.astype(np.float64))

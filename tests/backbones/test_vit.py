@@ -12,13 +12,13 @@ import pytest
 from fixtures.make_backbone_fixtures import FOLDER
 
 from jal.backbones import vit
-from jal.weights import load as hf
+from jal.backbones.adapters import merge
 from jal.backbones.casts import cast
 from jal.backbones.contract import contract
-from jal.weights.encoder import make_encoder
-from jal.backbones.adapters import merge
 from jal.backbones.spec import TARGETS, LoRASpec, ViTSpec
 from jal.errors import JalError
+from jal.weights import load as hf
+from jal.weights.encoder import make_encoder
 
 SPEC = ViTSpec(
     width=12, depth=3, heads=2, mlp_width=20, patch=4, image_size=(8, 12), layer_scale=True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, bucket, make_batches, parse_choices
 from jal.errors import JalError
 from jal.selection import default_init, make_init, make_strategy
-from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, bucket, make_batches, parse_choices
 
 
 def test_choices_with_options() -> None:

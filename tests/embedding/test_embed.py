@@ -17,11 +17,11 @@ import pytest
 from fixtures.make_backbone_fixtures import FOLDER
 from PIL import Image
 
+from jal.cli import main
+from jal.embedding.run import embed
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
-from jal.cli import main
 from jal.sweeps.config import load_config
-from jal.embedding.run import embed
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "dinov2"

@@ -11,16 +11,16 @@ import pytest
 from ml_collections import ConfigDict
 from tiny_images import coloured_images, tiny_backbone
 
-from jal.sweeps.config import sweep_config
-from jal.errors import JalError
-from jal.pools.images import frozen_pool
-from jal.pools.from_config import LoraData
-from jal.engine.memory import describe, predict
 from jal.engine.layout import make_layout
-from jal.weights.peft import load_adapters
-from jal.sweeps.groups import Group, make_groups
+from jal.engine.memory import describe, predict
+from jal.errors import JalError
+from jal.pools.from_config import LoraData
+from jal.pools.images import frozen_pool
 from jal.selection import STRATEGIES
+from jal.sweeps.config import sweep_config
+from jal.sweeps.groups import Group, make_groups
 from jal.sweeps.run import SweepResult, run_sweep
+from jal.weights.peft import load_adapters
 
 BACKBONE, IMAGES = tiny_backbone(remat=True), coloured_images()
 LOADED, DATA = frozen_pool(IMAGES, BACKBONE, batch_size=8), LoraData(IMAGES, BACKBONE)

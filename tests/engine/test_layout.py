@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from conftest import RunPython
 
-from jal.learners import probe
-from jal.errors import JalError
-from jal.engine.layout import make_layout, over_runs
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper
+from jal.engine.layout import make_layout, over_runs
+from jal.errors import JalError
+from jal.learners import probe
 
 
 @pytest.mark.parametrize("runs", [1, 2, 3, 5, 8])

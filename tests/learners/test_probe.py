@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jal.learners import probe
-from jal.ops.dropout import effective_rate, keep_mask
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper, Probe
+from jal.learners import probe
+from jal.ops.dropout import effective_rate, keep_mask
 
 ROWS, DIMENSION, CLASSES = 40, 10, 3
 HYPER = Hyper(jnp.float32(1e-2), jnp.float32(1e-2))

@@ -11,12 +11,12 @@ import pytest
 from strategy_views import make_view, unit_rows
 
 import jal
-from jal.learners import probe
-from jal.errors import JalError
-from jal.experiment import default_hyper
-from jal.learners.propagate import build_graph, propagate
 from jal.core.spec import ProbeSpec, PropagationSpec
 from jal.core.types import View
+from jal.errors import JalError
+from jal.experiment import default_hyper
+from jal.learners import probe
+from jal.learners.propagate import build_graph, propagate
 
 build = jax.jit(build_graph, static_argnums=1)
 spread = jax.jit(propagate, static_argnums=(2, 3))

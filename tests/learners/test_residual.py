@@ -11,12 +11,12 @@ import pytest
 from strategy_views import make_view
 
 import jal
-from jal.learners import residual as adapter
-from jal.learners import probe
-from jal.errors import JalError
-from jal.experiment import default_hyper
 from jal.core.spec import ProbeSpec
 from jal.core.types import Probe, View
+from jal.errors import JalError
+from jal.experiment import default_hyper
+from jal.learners import probe
+from jal.learners import residual as adapter
 
 SPEC = ProbeSpec(kind="residual", dropout=0.25, max_epochs=40)
 

@@ -9,8 +9,8 @@ import pytest
 from sklearn.cluster import KMeans
 
 from jal.ops import kmeans as cluster
-from jal.ops.kmeans import Sample
 from jal.ops.distances import normalise, squared_distances, squared_norms
+from jal.ops.kmeans import Sample
 
 
 def clouds(seed: int, rows: int = 100, dimension: int = 4, groups: int = 5) -> np.ndarray:

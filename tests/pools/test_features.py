@@ -11,8 +11,8 @@ import pytest
 from clustered_pool import clustered_arrays
 
 import jal
-from jal.pools import features as pool
 from jal.errors import JalError
+from jal.pools import features as pool
 
 ARRAYS = dict(
     zip(

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from strategy_views import embeddings, logits, make_view, unit_rows
 
-from jal.ops import kmeans as cluster
-from jal.learners import probe
-from jal.errors import JalError
-from jal.selection import make_strategy
-from jal.selection.dropquery import _candidates
 from jal.core.spec import Choice
 from jal.core.types import Strategy, View
+from jal.errors import JalError
+from jal.learners import probe
+from jal.ops import kmeans as cluster
+from jal.selection import make_strategy
+from jal.selection.dropquery import _candidates
 
 K = 5
 

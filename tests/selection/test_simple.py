@@ -6,11 +6,11 @@ import jax
 import numpy as np
 from strategy_views import make_view, unit_rows
 
-from jal.ops.kmeans import POINTS_PER_CLUSTER, gather, kmeans
-from jal.ops.distances import normalise
-from jal.selection import make_init, make_strategy
 from jal.core.spec import Choice
 from jal.core.types import View
+from jal.ops.distances import normalise
+from jal.ops.kmeans import POINTS_PER_CLUSTER, gather, kmeans
+from jal.selection import make_init, make_strategy
 
 
 def test_random_is_uniform_without_replacement() -> None:

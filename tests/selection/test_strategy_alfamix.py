@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from strategy_views import embeddings, logits, make_view, probabilities_of, unit_rows
 
+from jal.core.spec import Choice
+from jal.core.types import View
 from jal.errors import JalError
 from jal.selection import make_strategy
 from jal.selection.alfamix import class_means, flips
-from jal.core.spec import Choice
-from jal.core.types import View
 
 find = jax.jit(flips, static_argnums=1)
 

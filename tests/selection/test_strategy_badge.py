@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from strategy_views import embeddings, logits, make_view, probabilities_of
 
-from jal.selection import make_strategy
-from jal.selection.badge import _all_residuals, _gradient_products, _squared_gradient_norms
 from jal.core.spec import Choice
 from jal.core.types import View
+from jal.selection import make_strategy
+from jal.selection.badge import _all_residuals, _gradient_products, _squared_gradient_norms
 
 PICKS = 9
 select = jax.jit(make_strategy(Choice("badge")).select, static_argnums=4)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from strategy_views import make_view, probabilities_of
 
-from jal.learners import probe
-from jal.errors import JalError
-from jal.selection import make_strategy, scores
 from jal.core.spec import Choice
 from jal.core.types import View
+from jal.errors import JalError
+from jal.learners import probe
+from jal.selection import make_strategy, scores
 
 DRAWS = 20
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from strategy_views import embeddings, make_view
 
-from jal.selection import make_strategy
 from jal.core.spec import Choice
 from jal.core.types import View
+from jal.selection import make_strategy
 
 PICKS = 9
 select = jax.jit(make_strategy(Choice("coreset")).select, static_argnums=4)

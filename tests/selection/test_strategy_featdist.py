@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jal.core.spec import Choice
+from jal.core.types import View
 from jal.errors import JalError
 from jal.learners.probe import empty
 from jal.selection import make_strategy
 from jal.selection.batches import balanced_top_k
 from jal.selection.featdist import feature_distances
-from jal.core.spec import Choice
-from jal.core.types import View
 
 
 def view(rows: int = 40, classes: int = 4, seen: int = 3, seed: int = 0) -> View:

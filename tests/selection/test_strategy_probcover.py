@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from strategy_views import make_view, unit_rows
 
+from jal.core.spec import Choice
+from jal.core.types import Pool, View
 from jal.errors import JalError
 from jal.selection import make_init, make_strategy
 from jal.selection.probcover import pseudo_labels
-from jal.core.spec import Choice
-from jal.core.types import Pool, View
 
 PICKS = 6
 strategy = make_strategy(Choice("probcover"))

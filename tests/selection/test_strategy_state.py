@@ -12,12 +12,12 @@ import pytest
 
 import jal
 from jal import experiment
-from jal.engine import programs
-from jal.sweeps.config import sweep_config
-from jal.pools.features import LoadedPool
 from jal.core.spec import Choice, ExperimentSpec
-from jal.sweeps.run import run_sweep, sweep
 from jal.core.types import Pool
+from jal.engine import programs
+from jal.pools.features import LoadedPool
+from jal.sweeps.config import sweep_config
+from jal.sweeps.run import run_sweep, sweep
 
 
 @pytest.fixture(scope="module")

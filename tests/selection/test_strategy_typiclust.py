@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from strategy_views import make_view, unit_rows
 
-from jal.ops import kmeans as cluster
-from jal.ops.distances import normalise
-from jal.errors import JalError
-from jal.selection import make_strategy
-from jal.selection.typiclust import Clustering, neighbour_distances
 from jal.core.spec import Choice
 from jal.core.types import View
+from jal.errors import JalError
+from jal.ops import kmeans as cluster
+from jal.ops.distances import normalise
+from jal.selection import make_strategy
+from jal.selection.typiclust import Clustering, neighbour_distances
 
 strategy = make_strategy(Choice("typiclust"))
 start, select = jax.jit(strategy.start), jax.jit(strategy.select, static_argnums=4)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from strategy_views import logits, make_view, probabilities_of
 
-from jal.learners import probe
-from jal.selection import make_strategy
 from jal.core.spec import Choice
 from jal.core.types import View
+from jal.learners import probe
+from jal.selection import make_strategy
 
 K = 6
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import jal
-from jal.store import manifest as stores
-from jal.store import rows as store_rows
 from jal.data.loader import Skipped
 from jal.errors import JalError
 from jal.pools.features import load
+from jal.store import manifest as stores
+from jal.store import rows as store_rows
 from jal.store.files import kvstore_spec
 
 SIZES = {"train": 7, "test": 3}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from clustered_pool import clustered_pool
 
-from jal.sweeps.config import load_config, shipped_configs, sweep_config
-from jal.errors import JalError
-from jal.sweeps.groups import check_names, load_first_indices, make_groups, parse_seeds
-from jal.pools.features import LoadedPool
 from jal.core.spec import Choice
+from jal.errors import JalError
+from jal.pools.features import LoadedPool
+from jal.sweeps.config import load_config, shipped_configs, sweep_config
+from jal.sweeps.groups import check_names, load_first_indices, make_groups, parse_seeds
 
 POOL = clustered_pool()  # 90 rows, 4 classes
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from jal.sweeps import config as configs
 from jal.errors import JalError
 from jal.learners.lora.spec import PealSpec
+from jal.sweeps import config as configs
 from jal.sweeps.groups import check_names, learners
 
 

@@ -18,9 +18,9 @@ import pytest
 from ml_collections import ConfigDict
 
 import jal
-from jal.sweeps.config import sweep_config
 from jal.errors import JalError
 from jal.pools.features import LoadedPool
+from jal.sweeps.config import sweep_config
 from jal.sweeps.run import SweepResult, run_sweep
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jal.sweeps.snapshots import Checkpoints, Snapshot
 from jal.errors import JalError
+from jal.sweeps.snapshots import Checkpoints, Snapshot
 
 
 def make_snapshot(number: int) -> Snapshot:

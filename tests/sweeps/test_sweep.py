@@ -14,8 +14,8 @@ from clustered_pool import clustered_arrays, clustered_pool
 
 import jal
 from jal import selection
-from jal.sweeps import workdir as results
 from jal.errors import JalError
+from jal.sweeps import workdir as results
 from jal.sweeps.workdir import COLUMNS
 
 POOL = clustered_pool(3)

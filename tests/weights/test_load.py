@@ -19,11 +19,11 @@ from fixtures.make_backbone_fixtures import FOLDER
 from safetensors.numpy import load_file, save_file
 
 from jal.backbones import vit
+from jal.backbones.spec import DINOV2
+from jal.errors import JalError
 from jal.weights import families
 from jal.weights import load as hf
 from jal.weights.assemble import expected, hub_name
-from jal.backbones.spec import DINOV2
-from jal.errors import JalError
 
 Tensors = dict[str, np.ndarray]
 

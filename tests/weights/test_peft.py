@@ -14,8 +14,8 @@ from jal.backbones import vit
 from jal.backbones.spec import LoRASpec, ViTSpec
 from jal.errors import JalError
 from jal.learners.lora.train import LoraState
-from jal.weights.peft import CONFIG, NAMINGS, WEIGHTS, load_adapters, save_adapters, to_peft
 from jal.learners.probe import empty
+from jal.weights.peft import CONFIG, NAMINGS, WEIGHTS, load_adapters, save_adapters, to_peft
 
 FAMILIES = {
     "vit": SPEC,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jal.weights import preprocess
 from jal.data.decode import BadImageError, to_rgb
 from jal.errors import JalError
+from jal.weights import preprocess
 
 # preprocessor_config.json as published, by family.
 DINOV2 = {

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from tiny_images import coloured_images, tiny_backbone
 
-from jal.learners import probe
 from jal.backbones import vit
-from jal.weights.encoder import compute_params
 from jal.backbones.adapters import merge
-from jal.learners.lora.train import LoraLearner, LoraState, learning_rate, make_lora_learner
-from jal.learners.lora.spec import PealSpec
-from jal.engine.layout import make_layout, over_runs
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper
+from jal.engine.layout import make_layout, over_runs
+from jal.learners import probe
+from jal.learners.lora.spec import PealSpec
+from jal.learners.lora.train import LoraLearner, LoraState, learning_rate, make_lora_learner
+from jal.weights.encoder import compute_params
 
 BACKBONE = tiny_backbone()
 IMAGES = coloured_images()
