@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -17,17 +16,24 @@ from jal.core.types import Array
 
 CHUNK = 4096
 ROWS = "rows"
-_mesh_of_rows: ContextVar[Mesh | None] = ContextVar("mesh_of_rows", default=None)
 
 
-@contextmanager
-def rows_over(mesh: Mesh) -> Iterator[None]:
-    """While tracing: the rows of the pool's features lie spread over the mesh's axis `ROWS`."""
-    token = _mesh_of_rows.set(mesh)
-    try:
-        yield
-    finally:
-        _mesh_of_rows.reset(token)
+def rows_over(mesh: Mesh) -> AbstractContextManager[Any]:
+    """While tracing: the rows of the pool's features lie spread over the mesh's axis `ROWS`.
+
+    This is jax's own context, not an argument: it is part of what jax compiles and caches by, and
+    every strategy, also a user's, streams its rows where they lie without being told of devices.
+    """
+    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
+def _mesh_of_rows() -> jax.sharding.AbstractMesh | None:
+    """The mesh over which rows lie spread, where there is one and this is not one device's part."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if ROWS not in mesh.axis_names:
+        return None
+    kind = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))[ROWS]
+    return None if kind == jax.sharding.AxisType.Manual else mesh
 
 
 def map_rows(function: Callable[[Array, Array], Any], rows: Array, size: int = CHUNK) -> Any:
@@ -43,7 +49,7 @@ def map_rows(function: Callable[[Array, Array], Any], rows: Array, size: int = C
       keep the value of the earlier chunk. Under `rows_over` each device streams its own rows, and
       chunks are numbered through all devices.
     """
-    mesh = _mesh_of_rows.get()
+    mesh = _mesh_of_rows()
     if mesh is None or rows.ndim < 2:
         return _map_chunks(function, rows, size)
     total, devices = rows.shape[0], mesh.shape[ROWS]

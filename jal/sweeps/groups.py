@@ -19,7 +19,7 @@ from jal.core.spec import (
     make_batches,
     parse_choices,
 )
-from jal.engine.group import Group
+from jal.engine.group import PURPOSES, Group
 from jal.engine.layout import MODES
 from jal.errors import JalError
 from jal.learners.lora.spec import PealSpec, from_mapping
@@ -47,6 +47,18 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
             f"seeds is {value!r}; they must be distinct, from 0 to 2^32 - 1, at least one."
         )
     return seeds
+
+
+def _fixed_seeds(config: ConfigDict) -> tuple[tuple[str, int], ...]:
+    """The purposes whose seed is the same in every run."""
+    fixed = []
+    for name in PURPOSES:
+        seed = config.seed_of[name]
+        if not isinstance(seed, int | np.integer) or not -1 <= seed <= _MAX_SEED:
+            raise JalError(f"seed_of.{name} is {seed!r}; it takes a seed, or -1 for the run's own.")
+        if seed >= 0:
+            fixed.append((name, int(seed)))
+    return tuple(fixed)
 
 
 def _floats(name: str, value: Any) -> tuple[float, ...]:
@@ -133,6 +145,7 @@ def check_names(config: ConfigDict) -> None:
         for init in _inits(config, strategy):
             selection.make_init(init)
     parse_seeds(config.seeds)
+    _fixed_seeds(config)
     if "lora" in learners(config) and config.execution.mode == "scan":
         raise JalError("execution.mode 'scan' needs the frozen learner; lora takes map or vmap.")
     if config.execution.export_adapters not in ("", *NAMINGS):
@@ -227,6 +240,7 @@ def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tu
                     weight_decays=tuple(decay for _, decay in rates for _ in seeds),
                     first=indices,
                     lora=lora,
+                    fixed=_fixed_seeds(config),
                 )
             )
     return tuple(groups)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jal.ops.chunks import map_rows
+from jal.ops.chunks import ROWS, map_rows, rows_over
 
 
 @pytest.mark.parametrize("total", [1, 7, 8, 9, 15, 16, 17, 24])
@@ -39,3 +39,22 @@ def test_never_sees_more_rows_than_a_chunk() -> None:
 
     map_rows(function, jnp.zeros((100, 2)), 16)
     assert set(seen) == {16}
+
+
+def test_rows_spread_over_devices_are_streamed_where_they_lie() -> None:
+    mesh = jax.make_mesh((2,), (ROWS,), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jnp.asarray(np.arange(22.0, dtype=np.float32).reshape(11, 2))
+
+    @jax.jit
+    def total(rows: jax.Array) -> jax.Array:
+        return map_rows(lambda _, few: few.sum(axis=1), rows, 3)
+
+    @jax.jit
+    def spread(rows: jax.Array) -> jax.Array:
+        with rows_over(mesh):
+            return total(rows)
+
+    assert "shard_map" not in str(jax.make_jaxpr(total)(rows))
+    # Also where the same function was traced without the mesh before: jax caches by it.
+    assert "shard_map" in str(jax.make_jaxpr(spread)(rows))
+    np.testing.assert_array_equal(spread(rows), total(rows))
