@@ -14,43 +14,70 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
-    from jal.core.types import Pool
+    from jal.core.types import Learner, Pool, RunKeys, Strategy, View
+    from jal.embedding.api import embed
     from jal.errors import JalError
     from jal.experiment import make_experiment
-    from jal.pools.features import digits, from_arrays, from_npz, load_pool
+    from jal.pools.arrays import LoadedPool, from_arrays
+    from jal.pools.features import digits, from_npz, load_pool
+    from jal.pools.images import from_images
     from jal.report import make_report, plot_curves
+    from jal.store.manifest import Store
     from jal.sweeps.api import SweepResult, run_sweep, sweep
+    from jal.weights.peft import load_adapters
 
 # Names are resolved on first use, so that `import jal` and `jal --help` stay quick.
 _HOMES = {
-    "JalError": "jal.errors",
-    "make_experiment": "jal.experiment",
-    "digits": "jal.pools.features",
-    "from_arrays": "jal.pools.features",
-    "from_npz": "jal.pools.features",
-    "load_pool": "jal.pools.features",
+    # to run
+    "sweep": "jal.sweeps.api",
+    "run_sweep": "jal.sweeps.api",
+    "SweepResult": "jal.sweeps.api",
+    "embed": "jal.embedding.api",
     "make_report": "jal.report",
     "plot_curves": "jal.report",
+    # pools and what they are made of
+    "from_arrays": "jal.pools.arrays",
+    "from_npz": "jal.pools.features",
+    "from_images": "jal.pools.images",
+    "load_pool": "jal.pools.features",
+    "digits": "jal.pools.features",
+    "LoadedPool": "jal.pools.arrays",
+    "Store": "jal.store.manifest",
+    "load_adapters": "jal.weights.peft",
+    # an experiment as a pure function
+    "make_experiment": "jal.experiment",
+    "make_batches": "jal.core.spec",
     "Choice": "jal.core.spec",
     "ExperimentSpec": "jal.core.spec",
     "ProbeSpec": "jal.core.spec",
-    "make_batches": "jal.core.spec",
-    "SweepResult": "jal.sweeps.api",
-    "run_sweep": "jal.sweeps.api",
-    "sweep": "jal.sweeps.api",
+    "RunKeys": "jal.core.types",
+    # to write one's own strategy or learner
+    "Strategy": "jal.core.types",
+    "View": "jal.core.types",
+    "Learner": "jal.core.types",
     "Pool": "jal.core.types",
+    "JalError": "jal.errors",
 }
 
 __all__ = [
     "Choice",
     "ExperimentSpec",
     "JalError",
+    "Learner",
+    "LoadedPool",
     "Pool",
     "ProbeSpec",
+    "RunKeys",
+    "Store",
+    "Strategy",
     "SweepResult",
+    "View",
     "digits",
+    "embed",
     "from_arrays",
+    "from_images",
     "from_npz",
+    "load_adapters",
     "load_pool",
     "make_batches",
     "make_experiment",
@@ -74,4 +101,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return [*__all__, "__version__"]

@@ -9,7 +9,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jal.errors import JalError
-from jal.pools.features import LoadedPool, from_npz, load_pool
+from jal.pools.arrays import LoadedPool
+from jal.pools.features import from_npz, load_pool
 from jal.pools.images import ImagePool, LoraData, from_source, frozen_pool
 from jal.schema import fingerprint
 from jal.weights.load import Backbone
@@ -30,22 +31,37 @@ def load_images(config: ConfigDict) -> tuple[LoadedPool, LoraData]:
       JalError: whatever the image source, the backbone or the cache folder raises.
     """
     from jal.data import open_source
-    from jal.weights import load as hf
 
     source = open_source(config.data)
-    backbone = hf.load(
-        config.model.name,
-        revision=config.model.revision or None,
-        image_size=config.model.image_size or None,
-        dtype=config.model.dtype,
-        remat=True,  # no slower even on CPU, where activations then stay in the caches
-    )
+    backbone = _backbone(config, config.model.image_size or None)
     folder = config.data.cache or None
     try:
         images = from_source(source, backbone.preprocessing, cache=folder)
         return _features(images, backbone, folder), LoraData(images, backbone, folder)
     except OSError as error:
         raise JalError(f"data.cache {folder!r} cannot be used ({error}).") from error
+
+
+def with_backbone(images: ImagePool, config: ConfigDict) -> tuple[LoadedPool, LoraData]:
+    """Images that are at hand, with the backbone that `config.model` names at their own size.
+
+    Raises:
+      JalError: whatever the backbone raises; `model.image_size` is another.
+    """
+    backbone = _backbone(config, config.model.image_size or images.image_size)
+    return frozen_pool(images, backbone), LoraData(images, backbone)
+
+
+def _backbone(config: ConfigDict, size: int | tuple[int, int] | None) -> Backbone:
+    from jal.weights import load as hf
+
+    return hf.load(
+        config.model.name,
+        revision=config.model.revision or None,
+        image_size=size,
+        dtype=config.model.dtype,
+        remat=True,  # no slower even on CPU, where activations then stay in the caches
+    )
 
 
 def _features(images: ImagePool, backbone: Backbone, folder: str | None) -> LoadedPool:

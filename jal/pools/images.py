@@ -16,8 +16,8 @@ import numpy as np
 from jal.data.loader import batches
 from jal.data.source import Source
 from jal.errors import JalError
-from jal.pools.checks import check_labels
-from jal.pools.features import LoadedPool, from_arrays
+from jal.pools.arrays import LoadedPool, from_arrays
+from jal.pools.checks import Column, as_array, check_labels
 from jal.schema import fingerprint
 from jal.weights.load import Backbone
 from jal.weights.preprocess import Preprocessing
@@ -50,6 +50,13 @@ class ImagePool:
     name: str
     fingerprint: str
 
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        return (
+            f"images of {self.name}: {len(self.images)} pool, {len(self.test_images)} test, "
+            f"{self.num_classes} classes, {height} × {width} pixels"
+        )
+
     @property
     def num_classes(self) -> int:
         """C."""
@@ -74,10 +81,13 @@ class LoraData(NamedTuple):
     backbone: Backbone
     folder: str | None = None
 
+    def __repr__(self) -> str:
+        return f"{self.images!r}, and the backbone {self.backbone.name}"
+
 
 def _check_images(name: str, images: Any, size: tuple[int, ...] | None) -> np.ndarray:
     # A memory map stays one: np.asarray of a subclass would keep it, but not its lazy file.
-    array = images if isinstance(images, np.ndarray) else np.asarray(images)
+    array = images if isinstance(images, np.ndarray) else as_array(name, images)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
         raise JalError(
             f"{name} is {array.dtype}{list(array.shape)}; it must be uint8[rows, height, width, 3], "
@@ -86,6 +96,12 @@ def _check_images(name: str, images: Any, size: tuple[int, ...] | None) -> np.nd
     if size is not None and array.shape[1:3] != size:
         raise JalError(f"{name} is {list(array.shape[1:3])} pixels, train_images {list(size)}.")
     return array
+
+
+def _names(what: str, given: Sequence[str], rows: int) -> tuple[str, ...]:
+    if len(given) not in (0, rows):
+        raise JalError(f"there are {len(given)} {what}, but {rows} images.")
+    return tuple(map(str, given)) or tuple(map(str, range(rows)))
 
 
 def from_images(
@@ -104,10 +120,10 @@ def from_images(
 
     Args:
       train_images: u8[N, H, W, 3]; a memory map is kept as it is.
-      train_labels: integers [N] or [N, 1], -1 where not known.
+      train_labels: numbers from 0, or names, [N] or [N, 1]; -1 (of names "") where not known.
       test_images: u8[T, H, W, 3].
-      test_labels: integers [T] or [T, 1], all known.
-      class_names: by label; by default the class numbers.
+      test_labels: likewise [T] or [T, 1], all known.
+      class_names: by label; by default the names in the labels, sorted, or the class numbers.
       ids, test_ids: names of the images; by default their rows.
       name: the data set's.
       mark: a fingerprint that is known already; by default one is taken of the bytes.
@@ -117,19 +133,18 @@ def from_images(
     """
     images = _check_images("train_images", train_images, None)
     test = _check_images("test_images", test_images, images.shape[1:3])
-    classes = len(class_names) or None
-    labels = check_labels("train_labels", train_labels, len(images), classes, -1).astype(np.int32)
-    known = check_labels("test_labels", test_labels, len(test), classes, 0).astype(np.int32)
-    names = tuple(class_names) or tuple(map(str, range(int(max(labels.max(), known.max())) + 1)))
-    if len(names) < 2:
-        raise JalError(f"{name} has {len(names)} class; at least two are needed.")
+    labels, known, names = check_labels(
+        Column("train_labels", train_labels, len(images)),
+        Column("test_labels", test_labels, len(test)),
+        class_names=class_names,
+    )
     return ImagePool(
         images,
         labels,
         test,
         known,
-        tuple(ids) or tuple(map(str, range(len(images)))),
-        tuple(test_ids) or tuple(map(str, range(len(test)))),
+        _names("ids", ids, len(images)),
+        _names("test_ids", test_ids, len(test)),
         names,
         name,
         mark or fingerprint((images, labels, test, known)),

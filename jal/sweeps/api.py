@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +12,21 @@ from typing import Any, NamedTuple
 import pandas as pd
 from ml_collections import ConfigDict
 
+from jal.core.spec import Choice
 from jal.errors import JalError
-from jal.pools.features import LoadedPool
-from jal.pools.from_config import load_data
-from jal.pools.images import LoraData
-from jal.schema import CURVES
-from jal.settings.progress import Progress
-from jal.sweeps.config import sweep_config
+from jal.pools.from_config import load_data, with_backbone
+from jal.pools.given import AnyPool, as_pool
+from jal.pools.images import ImagePool, LoraData
+from jal.schema import CURVES, DIGITS
+from jal.settings.keywords import plain, set_keywords
+from jal.settings.progress import Progress, Silent
+from jal.sweeps.config import SWEEP_FIELDS, names_images, sweep_config
 from jal.sweeps.groups import check_names
 from jal.sweeps.run import Outcome, run_groups
 
 
 class SweepResult(NamedTuple):
-    """What a sweep returns.
+    """What a sweep returns; printed it is a table, in a notebook the learning curves too.
 
     Attributes:
       metrics: one tidy row a run and round; columns `jal.schema.COLUMNS`.
@@ -34,10 +38,35 @@ class SweepResult(NamedTuple):
     acquisitions: pd.DataFrame
     workdir: Path | None
 
+    def __repr__(self) -> str:
+        from jal.report import summary_table
+
+        table = summary_table(self.metrics).to_string(index=False)
+        return f"test accuracy in %, by number of labels\n{table}\n{self._where()}"
+
+    def _repr_html_(self) -> str:
+        """The table and the curves, in one piece that needs no file."""
+        from jal.report import save_learning_curves, summary_table
+
+        table = summary_table(self.metrics).to_html(index=False, border=0)
+        picture = io.BytesIO()
+        save_learning_curves(self.metrics, picture)
+        data = base64.b64encode(picture.getvalue()).decode()
+        return (
+            f"<div><p>Test accuracy in %, by number of labels</p>{table}"
+            f'<img alt="learning curves" style="max-width:100%" src="data:image/png;base64,{data}">'
+            f"<p>{html.escape(self._where())}</p></div>"
+        )
+
+    def _where(self) -> str:
+        if self.workdir is None:
+            return "not written to files (workdir=None); .metrics and .acquisitions hold every row"
+        return f"results: {self.workdir}"
+
 
 def run_sweep(
     config: ConfigDict,
-    loaded: LoadedPool | None = None,
+    loaded: AnyPool | None = None,
     *,
     workdir: str | Path | None = None,
     overwrite: bool = False,
@@ -45,11 +74,11 @@ def run_sweep(
     first: Any = None,
     images: LoraData | None = None,
 ) -> SweepResult:
-    """Runs a sweep, or what is left of the unfinished one in the workdir.
+    """Runs a sweep from a config, where `jal.sweep` takes keywords; goes on with an unfinished one.
 
     Args:
       config: as `jal.sweeps.config.sweep_config` lays it out.
-      loaded: the pool; by default the one that `config.pool` names.
+      loaded: the pool, in any form that `jal.sweep` takes; by default the one the config names.
       workdir: where to write metrics.csv, acquisitions.csv, config.json, environment.json,
         curves.png and checkpoints; None writes nothing.
       overwrite: start anew whatever the workdir holds.
@@ -62,23 +91,37 @@ def run_sweep(
       JalError: on bad input, before anything is compiled or written; on a workdir that holds
         another sweep; when results cannot be written.
     """
+    if not isinstance(config, ConfigDict) or "strategies" not in config:
+        raise JalError("run_sweep takes a config of a sweep first; jal.sweep takes a pool.")
     check_names(config)
     if loaded is None:
         loaded, images = load_data(config)
     outcome = run_groups(
         config,
-        loaded,
+        as_pool(loaded),
         images,
-        workdir=workdir,
+        workdir=workdir if workdir is None or "://" in str(workdir) else _home(workdir),
         overwrite=overwrite,
         progress=progress,
         first=first,
     )
     if outcome.folder is None:
         return SweepResult(outcome.metrics, outcome.acquisitions, None)
-    _draw(outcome)
-    outcome.folder.finish()
+    # The results are whole by now: a picture that fails, for whatever reason, takes nothing with it.
+    try:
+        _draw(outcome)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        (progress or Silent()).note(
+            f"{CURVES} could not be drawn ({reason}); the results are there."
+        )
     return SweepResult(outcome.metrics, outcome.acquisitions, outcome.folder.path)
+
+
+def _home(workdir: str | Path) -> Path:
+    if not isinstance(workdir, str | Path):
+        raise JalError(f"workdir is {workdir!r}; it takes a path, or None to write nothing.")
+    return Path(workdir).expanduser()
 
 
 def _draw(outcome: Outcome) -> None:
@@ -91,8 +134,8 @@ def _draw(outcome: Outcome) -> None:
 
 
 def sweep(
-    pool: LoadedPool | str = "digits",
-    strategies: str | Sequence[str] = "random,margins,dropquery",
+    pool: AnyPool | ImagePool = DIGITS,
+    strategies: str | Choice | Sequence[str | Choice] = "random,margins,dropquery",
     *,
     workdir: str | Path | None = None,
     overwrite: bool = False,
@@ -100,10 +143,12 @@ def sweep(
     first: Any = None,
     **settings: Any,
 ) -> SweepResult:
-    """A sweep from Python in one call.
+    """A sweep from keywords, where `run_sweep` takes a config.
 
     Args:
-      pool: a pool (`jal.from_arrays`, `jal.from_npz`), or the path of one.
+      pool: a path, what `jal.from_arrays`, `jal.load_pool` or `jal.embed` returns, a core Pool, or
+        (train_x, train_y, test_x, test_y), also as a mapping with these keys. Images
+        (`jal.from_images`) are embedded first, by `model__name`; learner="lora" trains on them.
       strategies: names with options, as in "random, dropquery(draws=5)".
       workdir, overwrite, progress, first: as in `run_sweep`.
       **settings: other keys of `jal.sweeps.config.SWEEP_FIELDS`; a nested one with its dot written as two
@@ -113,25 +158,47 @@ def sweep(
       JalError: on bad input, before anything is compiled or written.
     """
     config = sweep_config()
-    config.strategies = strategies
-    if isinstance(pool, str):
-        config.pool.path = pool
-    else:
-        config.pool.path, config.pool.name = "", pool.facts.name
-        config.pool.backbone = pool.facts.backbone
+    # The pool first: `sweep(x, y)` should hear of its pool, not that y names no strategy.
+    given = pool if isinstance(pool, ImagePool) else _unless_path(pool)
+    config.strategies = _names(strategies)
+    set_keywords(config, SWEEP_FIELDS, settings)
     if first is not None:
         config.inits = "given"
-    for name, value in settings.items():
-        path = name.replace("__", ".")
-        try:
-            config.update_from_flattened_dict({path: value})
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
-            raise JalError(f"setting {name} = {value!r} does not fit: {error}") from error
+    images = None
+    if isinstance(given, ImagePool):
+        check_names(config)
+        given, images = with_backbone(given, config)
+    if names_images(config) and (given is not None or pool != DIGITS):
+        raise JalError("both a pool and images (data__…) are given; leave one of them out.")
+    if given is None:
+        config.pool.path = str(pool)
+    else:
+        facts = given.facts
+        config.pool.path, config.pool.name, config.pool.backbone = "", facts.name, facts.backbone
     return run_sweep(
         config,
-        None if isinstance(pool, str) else pool,
+        given,
         workdir=workdir,
         overwrite=overwrite,
         progress=progress,
         first=first,
+        images=images,
     )
+
+
+def _unless_path(pool: Any) -> Any:
+    """A pool, or None for a path: its config names it, and it is loaded when all names are checked."""
+    return None if isinstance(pool, str | Path) else as_pool(pool)
+
+
+def _names(strategies: Any) -> Any:
+    """Strategies as a config holds them."""
+    given = plain(strategies)
+    if isinstance(given, Choice):
+        given = (given,)
+    if isinstance(given, tuple) and all(isinstance(name, str | Choice) for name in given):
+        return tuple(map(str, given))
+    if not isinstance(given, str):
+        kind = type(strategies).__name__
+        raise JalError(f"strategies is of type {kind}; write names, as in 'random, margins'.")
+    return given
