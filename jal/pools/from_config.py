@@ -10,8 +10,10 @@ from ml_collections import ConfigDict
 
 from jal.errors import JalError
 from jal.pools.arrays import LoadedPool
+from jal.pools.decoded import from_source
 from jal.pools.features import from_npz, load_pool
-from jal.pools.images import ImagePool, LoraData, from_source, frozen_pool
+from jal.pools.frozen import frozen_pool
+from jal.pools.images import ImagePool, LoraData
 from jal.schema import fingerprint
 from jal.weights.load import Backbone
 

@@ -15,11 +15,11 @@ from jal.engine.layout import make_layout
 from jal.engine.memory import describe, predict
 from jal.errors import JalError
 from jal.pools.from_config import LoraData
-from jal.pools.images import frozen_pool
+from jal.pools.frozen import frozen_pool
 from jal.selection import STRATEGIES
+from jal.sweeps.api import SweepResult, run_sweep
 from jal.sweeps.config import sweep_config
 from jal.sweeps.groups import Group, make_groups
-from jal.sweeps.run import SweepResult, run_sweep
 from jal.weights.peft import load_adapters
 
 BACKBONE, IMAGES = tiny_backbone(remat=True), coloured_images()

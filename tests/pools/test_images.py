@@ -10,7 +10,9 @@ from tiny_images import coloured_images, tiny_backbone
 
 from jal.data.folder import open_folder
 from jal.errors import JalError
-from jal.pools.images import from_images, from_source, frozen_pool
+from jal.pools.decoded import from_source
+from jal.pools.frozen import frozen_pool
+from jal.pools.images import from_images
 
 BACKBONE = tiny_backbone()
 
