@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jal.data.catalogue import entry
-from jal.data.csv_file import open_csv
-from jal.data.folder import holds_images, open_folder
+from jal.data.csv_file import Columns, open_csv
+from jal.data.folder import open_folder
 from jal.data.hub import open_hub
 from jal.data.source import Source
 from jal.data.tfds import open_tfds
+from jal.data.walk import holds_images
 from jal.errors import JalError
 
 
@@ -28,7 +29,10 @@ def open_by_name(data: Any) -> Source:
     found = entry(data.name)
     local = local_path(data.name, data.data_dir)
     if local is not None:
-        return open_csv(str(local)) if local.is_file() else open_folder(str(local), found.inside)
+        if local.is_file():
+            columns = Columns(data.path_column, data.label_column, data.split_column)
+            return open_csv(str(local), columns)
+        return open_folder(str(local), found.inside, nested=True)
     if data.address:  # the config has filled the entry in, or changed it
         found = replace(
             found,

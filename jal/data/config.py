@@ -13,6 +13,11 @@ DATA_FIELDS: dict[str, Field] = {
     "data.label": Field("label", "likewise"),
     "data.revision": Field("", "of a hub data set"),
     "data.data_dir": Field("", "where TFDS data and data sets downloaded by hand are"),
-    "data.white": Field(0, "16-bit grey that is white, 4095 for 12-bit data; 0: 65535"),
+    "data.path_column": Field("path", "of a CSV: the column of image files"),
+    "data.label_column": Field("label", "likewise of classes, where there is one"),
+    "data.split_column": Field("split", "likewise of train, test and the like"),
+    "data.white": Field(0, "grey of more than 8 bits that is white, as 4095; 0: as files say"),
+    "data.page": Field(0, "of files with several pages or frames, from 1; 0: refuse them"),
+    "data.channels": Field("", "one or three to take, from 1, as 1,2,3; empty: all, at most 4"),
     "data.test_fraction": Field(0.0, "held out where there is no test split"),
 }

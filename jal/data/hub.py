@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jal.data.labels import check_most, numbering_note
 from jal.data.source import UNLABELLED, Record, Source
 from jal.errors import JalError
 from jal.schema import fingerprint
@@ -16,7 +17,7 @@ from jal.schema import fingerprint
 class _Rows(Sequence[Record]):
     """One split; images stay encoded until they are needed."""
 
-    def __init__(self, rows: Any, image: str, label: str, number: dict[Any, int]) -> None:
+    def __init__(self, rows: Any, image: str, label: str, number: dict[str, int]) -> None:
         self.rows, self.image, self.label, self.number = rows, image, label, number
 
     def __len__(self) -> int:
@@ -25,7 +26,7 @@ class _Rows(Sequence[Record]):
     def __getitem__(self, row: int) -> Record:  # type: ignore[override]
         example = self.rows[row]
         value = example[self.label] if self.label else None
-        label = UNLABELLED if value is None else self.number.get(value, value)
+        label = value if isinstance(value, int) else self.number.get(str(value), UNLABELLED)
         return Record(str(row), int(label), _content(example[self.image]))
 
 
@@ -81,6 +82,7 @@ def open_hub(
             "images out as train/<class>/ and test/<class>/ and set data.kind=folder and data.path."
         ) from error
     number = {value: index for index, value in enumerate(classes)}
+    notes = _check_numbers(name, loaded, label)
     parts: list[object] = ["hub", name, revision, image, label]
     parts += [(split, splits[split], len(rows)) for split, rows in loaded.items()]
     parts += [_label_digest(rows, label) for rows in loaded.values()]
@@ -89,6 +91,7 @@ def open_hub(
         splits={split: _Rows(rows, image, label, number) for split, rows in loaded.items()},
         class_names=classes,
         fingerprint=fingerprint(parts),
+        notes=notes,
     )
 
 
@@ -110,13 +113,29 @@ def _class_names(loaded: dict[str, Any], label: str) -> tuple[str, ...]:
     feature = next(iter(loaded.values())).features[label]
     if hasattr(feature, "names"):
         return tuple(feature.names)
-    values: set[Any] = set()
-    for rows in loaded.values():
-        values |= set(rows.unique(label))
-    values.discard(None)
+    values = _values(loaded, label)
     if all(isinstance(value, int) for value in values):
+        check_most("it", max(values, default=-1), sum(map(len, loaded.values())))
         return tuple(map(str, range(max(values, default=-1) + 1)))
     return tuple(sorted(map(str, values)))
+
+
+def _values(loaded: dict[str, Any], label: str) -> set[Any]:
+    """The labels that are known, each once."""
+    found = {value for rows in loaded.values() for value in rows.unique(label)}
+    return {value for value in found if value is not None and value == value}
+
+
+def _check_numbers(name: str, loaded: dict[str, Any], label: str) -> tuple[str, ...]:
+    """Refuses numbers below -1; says which numbers without names have no image."""
+    if not label or hasattr(next(iter(loaded.values())).features[label], "names"):
+        return ()
+    values = _values(loaded, label)
+    if not all(isinstance(value, int) for value in values):
+        return ()
+    if min(values, default=0) < UNLABELLED:
+        raise JalError(f"{name}: the column {label} holds {min(values)}; the least is -1, unknown.")
+    return numbering_note(f"{name}, column {label}", values)
 
 
 def _label_digest(rows: Any, label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,7 +65,7 @@ def batches(
     Args:
       source: where they are.
       wanted: (split, rows) of each batch; at most `batch_size` rows.
-      preprocess: an RGB PIL image -> u8[H, W, 3].
+      preprocess: an RGB PIL image -> u8[H, W, 3]; an image that it cannot make that of is bad.
       size: (H, W), the same for all.
       batch_size: B, static; shorter batches are padded.
       pool: the threads that do the work (PIL lets go of the interpreter while it decodes).
@@ -77,10 +78,17 @@ def batches(
     def load(split: str, row: int) -> _Loaded:
         record = source.splits[split][row]
         try:
-            return _Loaded(record, preprocess(to_rgb(record.content, source.white)), "")
+            image = to_rgb(record.content, source.white, source.page, source.channels)
         except BadImageError as error:
             return _Loaded(record, None, str(error))
+        try:
+            return _Loaded(record, preprocess(image), "")
+        except (ArithmeticError, MemoryError, ValueError) as error:
+            size = f"{image.width} x {image.height}"
+            return _Loaded(record, None, f"{size} pixels cannot be resized: {error}")
 
+    # Pillow warns of odd metadata and of large images, one by one; neither matters here.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     waiting: deque[list[Future[_Loaded]]] = deque()
     try:
         for split, rows in wanted:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from jal.data.decode import WHITE, Content
+from jal.data.decode import Content
+from jal.errors import JalError
 from jal.schema import fingerprint
 
 UNLABELLED = -1
@@ -17,7 +19,8 @@ class Record(NamedTuple):
     """One image.
 
     Attributes:
-      id: names it within its split: a path, a dataset's own id, or a row number.
+      id: names it within its split: a path with `/`, in Unicode NFC, a dataset's own id, or a row
+        number.
       label: its class, or -1 where it is not known.
       content: what `jal.data.decode.to_rgb` reads.
     """
@@ -37,14 +40,20 @@ class Source:
       class_names: by label.
       fingerprint: changes when images are added, removed, renamed, relabelled or resized; file
         contents are not read for it.
-      white: the value of 16-bit greyscale that is white.
+      white: the value that is white in greyscale of more than 8 bits; 0: as each file says.
+      page: which page or frame of a file with several is meant, from 1; 0: none is chosen.
+      channels: the one or three channels to take, from 1; empty: all, which are then 1, 3 or 4.
+      notes: what the user should know of how the source was read, a sentence each.
     """
 
     name: str
     splits: dict[str, Sequence[Record]]
     class_names: tuple[str, ...]
     fingerprint: str
-    white: int = WHITE
+    white: int = 0
+    page: int = 0
+    channels: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def file_fingerprint(splits: dict[str, list[Record]], class_names: Sequence[str]) -> str:
@@ -56,10 +65,29 @@ def file_fingerprint(splits: dict[str, list[Record]], class_names: Sequence[str]
             yield split
             for record in records:
                 assert isinstance(record.content, Path)
-                size = record.content.stat().st_size if record.content.exists() else "absent"
-                yield from (record.id, record.label, size)
+                yield from (record.id, record.label, _bytes(record.content))
 
     return fingerprint(parts())
+
+
+def _bytes(file: Path) -> int | str:
+    try:
+        return os.stat(file).st_size
+    except (OSError, ValueError):  # no such file, or a name that can be none
+        return "absent"
+
+
+def check_ids(path: str, splits: Mapping[str, Sequence[Record]]) -> None:
+    """Raises JalError where two images of a split have one id, so that it would name neither."""
+    for split, records in splits.items():
+        seen: set[str] = set()
+        for record in records:
+            if record.id in seen:
+                raise JalError(
+                    f"{path} has two images of {split} whose names are both {record.id} in Unicode "
+                    "NFC; rename one."
+                )
+            seen.add(record.id)
 
 
 class _Chosen(Sequence[Record]):
@@ -94,4 +122,4 @@ def hold_out(source: Source, fraction: float) -> Source:
     kept = [row for row in range(len(records)) if row not in held]
     splits = {"train": _Chosen(records, kept), "test": _Chosen(records, sorted(held))}
     mark = fingerprint([source.fingerprint, fraction])
-    return Source(source.name, dict(splits), source.class_names, mark)
+    return replace(source, splits=dict(splits), fingerprint=mark)

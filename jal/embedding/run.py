@@ -41,13 +41,16 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     """
     import jax
 
-    from jal.data import open_source
+    from jal.data import look, open_source
     from jal.weights.encoder import make_encoder
     from jal.weights.load import load
 
     _check_sizes(config)
     source = open_source(config.data)
     _check_splits(source)
+    progress = progress or Silent()
+    for note in look.notes(source):
+        progress.note(note)
     backbone = load(
         config.model.name,
         revision=config.model.revision or None,
@@ -98,7 +101,7 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
                 pool=pool,
                 skip_bad=config.skip_bad,
             )
-            _fill(store, load_batches, encode, batch_size, progress or Silent())
+            _fill(store, load_batches, encode, batch_size, progress)
         store = finish(store)
     return store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,26 +16,37 @@ from jal.pools.features import from_npz, load_pool
 from jal.pools.frozen import frozen_pool
 from jal.pools.images import ImagePool, LoraData
 from jal.schema import fingerprint
+from jal.settings.progress import Silent
 from jal.weights.load import Backbone
 
 
-def load_data(config: ConfigDict) -> tuple[LoadedPool, LoraData | None]:
-    """The pool of a config, and its images where it names some."""
+def load_data(
+    config: ConfigDict, note: Callable[[str], None] | None = None
+) -> tuple[LoadedPool, LoraData | None]:
+    """The pool of a config, and its images where it names some; `note` is told what to know of them."""
     if config.data.path or config.data.name or config.data.address:
-        return load_images(config)
+        return load_images(config, note)
     name, backbone = config.pool.name, config.pool.backbone
     return load_pool(config.pool.path, name=name, backbone=backbone), None
 
 
-def load_images(config: ConfigDict) -> tuple[LoadedPool, LoraData]:
+def load_images(
+    config: ConfigDict, note: Callable[[str], None] | None = None
+) -> tuple[LoadedPool, LoraData]:
     """Decodes the images, loads the backbone, and embeds the former with the latter.
+
+    Args:
+      config: a sweep's.
+      note: told what the user should know of the images; by default warnings are.
 
     Raises:
       JalError: whatever the image source, the backbone or the cache folder raises.
     """
-    from jal.data import open_source
+    from jal.data import look, open_source
 
     source = open_source(config.data)
+    for text in look.notes(source):
+        (note or Silent().note)(text)
     backbone = _backbone(config, config.model.image_size or None)
     folder = config.data.cache or None
     try:

@@ -95,7 +95,7 @@ def run_sweep(
         raise JalError("run_sweep takes a config of a sweep first; jal.sweep takes a pool.")
     check_names(config)
     if loaded is None:
-        loaded, images = load_data(config)
+        loaded, images = load_data(config, (progress or Silent()).note)
     outcome = run_groups(
         config,
         as_pool(loaded),

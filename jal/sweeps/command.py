@@ -45,7 +45,9 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
         dist.initialise()
     console = Console(quiet=not dist.is_first())
     check_names(config)
-    loaded, images = load_data(config)
+    loaded, images = load_data(
+        config, lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+    )
     groups = make_groups(config, loaded)
     batches = groups[0].spec.batches
     console.print(

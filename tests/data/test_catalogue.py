@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jal.sweeps.config import load_config
 from jal.data import open_source
 from jal.data.catalogue import CATALOGUE, entry
 from jal.data.source import Record, Source
 from jal.errors import JalError
+from jal.settings.loading import load_config
 
 CLASSES = {
     "cifar10": 10, "cifar100": 100, "food101": 101, "imagenet100": 100, "domainnet_real": 345,
@@ -197,6 +197,6 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 
 
 def test_the_documentation_lists_every_entry() -> None:
-    text = (Path(__file__).resolve().parent.parent / "docs" / "embeddings.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "docs" / "embeddings.md").read_text()
     for name, found in CATALOGUE.items():
         assert f"| `{name}` | {found.title} | {found.classes} |" in text

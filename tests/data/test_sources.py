@@ -27,7 +27,8 @@ def data(**options: Any) -> SimpleNamespace:
     defaults = {
         "name": "", "kind": "", "path": "", "address": "", "image": "image", "label": "label",
         "splits": {"train": "train", "test": "test"}, "revision": "", "data_dir": "",
-        "test_fraction": 0.0, "white": 0,
+        "test_fraction": 0.0, "white": 0, "page": 0, "channels": "", "path_column": "path",
+        "label_column": "label", "split_column": "split",
     }  # fmt: skip
     return SimpleNamespace(**(defaults | options))
 
@@ -217,7 +218,7 @@ def test_a_bad_npz_is_one_clear_sentence(tmp_path: Path, content: Any, message: 
 
 
 def test_absent_inputs_are_one_clear_sentence(tmp_path: Path) -> None:
-    for ending, message in ((".csv", "no CSV file"), (".npz", "no file"), ("", "no image folder")):
+    for ending, message in ((".csv", "no CSV file"), (".npz", "no .npz file"), ("", "no image folder")):
         with pytest.raises(JalError, match=message):
             open_source(data(path=str(tmp_path / f"absent{ending}")))
     with pytest.raises(JalError, match="holds no images"):
