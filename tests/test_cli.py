@@ -13,9 +13,9 @@ from clustered_pool import clustered_arrays
 from conftest import RunPython
 
 import jal
+from jal import schema
 from jal.cli import main
 from jal.selection import INITS, STRATEGIES
-from jal.sweeps import workdir as results
 from jal.sweeps.config import SWEEP_FIELDS
 
 QUICK = ("--config.rounds=2", "--config.seeds=2", "--config.probe.max_epochs=8")
@@ -73,16 +73,16 @@ def test_a_sweep_prints_its_table_and_writes_its_files(
     assert "4 runs of 2 rounds up to 8 labels" in out
     assert "test accuracy in %" in out
     assert str(tmp_path / "w" / "curves.png") in out.replace("\n", "")
-    for name in results.FILES:
+    for name in schema.FILES:
         assert (tmp_path / "w" / name).is_file(), name
-    metrics = pd.read_csv(tmp_path / "w" / results.METRICS)
+    metrics = pd.read_csv(tmp_path / "w" / schema.METRICS)
     assert set(metrics["strategy"]) == {"random", "margins"}
     for accuracy in metrics.query("round == 2").groupby("strategy")["accuracy"].mean():
         assert f"{100 * accuracy:.1f}" in out
 
 
 def test_the_command_line_and_python_agree(finished: Path) -> None:
-    written = pd.read_csv(finished / results.ACQUISITIONS)
+    written = pd.read_csv(finished / schema.ACQUISITIONS)
     pool = jal.from_arrays(*clustered_arrays(3), name="clouds")
     result = jal.sweep(pool, "random", rounds=2, seeds=2, probe__max_epochs=8)
     pd.testing.assert_frame_equal(written, result.acquisitions, check_dtype=False)
@@ -232,7 +232,7 @@ def test_a_workdir_where_nothing_can_be_made(
     assert_one_line(capsys, "cannot write to workdir /proc/self/w")
 
 
-@pytest.mark.parametrize("name", [results.METRICS, results.ACQUISITIONS])
+@pytest.mark.parametrize("name", [schema.METRICS, schema.ACQUISITIONS])
 def test_a_result_that_cannot_be_replaced(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,7 +251,7 @@ def test_a_finished_workdir_needs_leave(
     assert_one_line(capsys, "holds a finished sweep; pass --overwrite")
     assert contents(finished) == before
     assert sweep(pool, finished, "--overwrite") == 0
-    again = pd.read_csv(finished / results.METRICS)
+    again = pd.read_csv(finished / schema.METRICS)
     assert again["seed"].nunique() == 2
 
 

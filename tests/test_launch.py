@@ -317,7 +317,7 @@ def test_gke_jobset_is_what_it_should_be() -> None:
 
 def test_gke_jobsets_arguments_are_keys_of_a_config() -> None:
     yaml = pytest.importorskip("yaml", reason="pyyaml comes with jal[test]")
-    from jal.sweeps.config import load_config
+    from jal.settings.loading import load_config
 
     text = string.Template((LAUNCH / "gke_jobset.yaml").read_text()).substitute(VALUES)
     (job,) = yaml.safe_load(text)["spec"]["replicatedJobs"]

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from fixtures.make_backbone_fixtures import FOLDER
 from PIL import Image
 
 from jal.cli import main
 from jal.embedding.run import embed
+from jal.settings.loading import load_config
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
-from jal.sweeps.config import load_config
 
-ROOT = Path(__file__).resolve().parent.parent
 MODEL = "dinov2"
 
 
@@ -285,12 +285,12 @@ def test_real_images_reach_the_stated_probe_accuracy(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from jal.pools.features import load
+    from jal.pools.features import load_pool
 
     words = arguments(shared_data / "images" / name, shared_data / "vit_tiny", tmp_path / "store")
     words = [word for word in words if "image_size" not in word and "chunk_rows" not in word]
     assert main([*words, "--config.batch_size=32"]) == 0
-    pool = load(str(tmp_path / "store")).pool
+    pool = load_pool(str(tmp_path / "store")).pool
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     probe.fit(np.float32(pool.features), pool.labels)
     accuracy = 100 * probe.score(np.float32(pool.test_features), pool.test_labels)

@@ -19,7 +19,7 @@ from jal.pools.frozen import frozen_pool
 from jal.selection import STRATEGIES
 from jal.sweeps.api import SweepResult, run_sweep
 from jal.sweeps.config import sweep_config
-from jal.sweeps.groups import Group, make_groups
+from jal.sweeps.groups import make_groups
 from jal.weights.peft import load_adapters
 
 BACKBONE, IMAGES = tiny_backbone(remat=True), coloured_images()
@@ -40,9 +40,9 @@ def run(made: ConfigDict, data: LoraData = DATA, **options: Any) -> SweepResult:
 
 
 class Quiet:
-    def start_group(self, group: Group) -> None: ...
+    def start(self, part: str, total: int, done: int = 0) -> None: ...
 
-    def finish_round(self, group: Group, finished: Any) -> None: ...
+    def advance(self, steps: int = 1, status: str = "") -> None: ...
 
     def note(self, text: str) -> None: ...
 
@@ -50,7 +50,7 @@ class Quiet:
 class Stop(Quiet):
     """Ends a sweep after its first round, as Ctrl-C does."""
 
-    def finish_round(self, group: Group, finished: Any) -> None:
+    def advance(self, steps: int = 1, status: str = "") -> None:
         raise KeyboardInterrupt
 
 

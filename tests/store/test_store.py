@@ -14,7 +14,7 @@ import pytest
 import jal
 from jal.data.loader import Skipped
 from jal.errors import JalError
-from jal.pools.features import load
+from jal.pools.features import load_pool
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
 from jal.store.files import kvstore_spec
@@ -136,12 +136,12 @@ def test_values_the_stored_type_cannot_hold_are_an_error(tmp_path: Path) -> None
 
 def test_pool_loads_a_store_and_takes_its_names(tmp_path: Path) -> None:
     fill(str(tmp_path))
-    loaded = load(str(tmp_path))
+    loaded = load_pool(str(tmp_path))
     assert (loaded.facts.name, loaded.facts.backbone) == ("insects", "tiny")
     assert loaded.facts.class_names == NAMES
     assert loaded.pool.features.dtype == np.float16
     np.testing.assert_array_equal(loaded.pool.labels, (np.arange(7) + 1) % 3)
-    assert load(str(tmp_path), name="mine", backbone="big").facts[:2] == ("mine", "big")
+    assert load_pool(str(tmp_path), name="mine", backbone="big").facts[:2] == ("mine", "big")
 
 
 def test_pool_of_a_store_says_what_it_is_before_it_reads(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_pool_of_a_store_says_what_it_is_before_it_reads(tmp_path: Path) -> None
     for chunk in (tmp_path / "train" / "features" / "c").rglob("*"):
         if chunk.is_file():
             chunk.unlink()
-    loaded = load(str(tmp_path))
+    loaded = load_pool(str(tmp_path))
     assert "insects × tiny: 7 train, 3 test images, 3 classes" in repr(loaded)
     with pytest.raises(JalError, match=r"Chunk 0 of train .* is truncated or altered"):
         _ = loaded.pool
@@ -157,7 +157,7 @@ def test_pool_of_a_store_says_what_it_is_before_it_reads(tmp_path: Path) -> None
 
 def test_pool_of_a_store_names_its_rows(tmp_path: Path) -> None:
     fill(str(tmp_path))
-    loaded = load(str(tmp_path))
+    loaded = load_pool(str(tmp_path))
     assert loaded.facts.ids == store_rows.read(stores.open_store(str(tmp_path)), "train").ids
     picks = jal.sweep(loaded, "random", seeds=2, rounds=2)
     assert [loaded.facts.ids[row] for row in picks.acquisitions["index"]] == list(
@@ -168,20 +168,20 @@ def test_pool_of_a_store_names_its_rows(tmp_path: Path) -> None:
 def test_pool_of_an_unfinished_or_absent_store_is_refused_from_the_manifest(tmp_path: Path) -> None:
     store = stores.create(str(tmp_path), request(), ABOUT, SIZES, NAMES)
     with pytest.raises(JalError, match="is unfinished"):
-        load(str(tmp_path))
+        load_pool(str(tmp_path))
     manifest = {**store.manifest, "splits": {"train": 7}}
     (tmp_path / stores.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(JalError, match="has the splits train; a pool needs train and test"):
-        load(str(tmp_path))
+        load_pool(str(tmp_path))
     (tmp_path / stores.MANIFEST).write_text("{")
     with pytest.raises(JalError, match="damaged"):
-        load(str(tmp_path))
+        load_pool(str(tmp_path))
     (tmp_path / stores.MANIFEST).write_text(json.dumps({"format": stores.FORMAT}))
     with pytest.raises(JalError, match="damaged: it lacks about, class_names"):
-        load(str(tmp_path))
+        load_pool(str(tmp_path))
     (tmp_path / stores.MANIFEST).unlink()
     with pytest.raises(JalError, match="no embedding store"):
-        load(str(tmp_path))
+        load_pool(str(tmp_path))
 
 
 def test_a_place_that_cannot_hold_a_store_is_one_sentence(tmp_path: Path) -> None:

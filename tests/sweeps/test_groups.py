@@ -12,7 +12,8 @@ from clustered_pool import clustered_pool
 from jal.core.spec import Choice
 from jal.errors import JalError
 from jal.pools.features import LoadedPool
-from jal.sweeps.config import load_config, shipped_configs, sweep_config
+from jal.settings.loading import load_config, shipped_configs
+from jal.sweeps.config import sweep_config
 from jal.sweeps.groups import check_names, load_first_indices, make_groups, parse_seeds
 
 POOL = clustered_pool()  # 90 rows, 4 classes
@@ -222,7 +223,7 @@ def test_bad_configs(reference: str, overrides: list[str], message: str) -> None
 def test_a_config_of_ones_own(tmp_path: Path) -> None:
     own = tmp_path / "mine.py"
     own.write_text(
-        "from jal.config import sweep_config\n\n\ndef get_config():\n"
+        "from jal.sweeps.config import sweep_config\n\n\ndef get_config():\n"
         "    config = sweep_config()\n    config.rounds = 4\n    return config\n"
     )
     assert load_config(str(own), []).rounds == 4

@@ -20,8 +20,8 @@ from ml_collections import ConfigDict
 import jal
 from jal.errors import JalError
 from jal.pools.features import LoadedPool
+from jal.sweeps.api import SweepResult, run_sweep
 from jal.sweeps.config import sweep_config
-from jal.sweeps.run import SweepResult, run_sweep
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,9 @@ import pytest
 from clustered_pool import clustered_arrays, clustered_pool
 
 import jal
-from jal import selection
+from jal import schema, selection
 from jal.errors import JalError
-from jal.sweeps import workdir as results
-from jal.sweeps.workdir import COLUMNS
+from jal.schema import COLUMNS
 
 POOL = clustered_pool(3)
 QUICK: dict[str, Any] = {"rounds": 3, "probe__max_epochs": 12}
@@ -81,19 +80,19 @@ def test_acquisitions_keep_every_pick_in_order(grid: jal.SweepResult) -> None:
 def test_files_hold_what_was_returned(grid: jal.SweepResult) -> None:
     folder = grid.workdir
     assert folder is not None
-    written = pd.read_csv(folder / results.METRICS)
+    written = pd.read_csv(folder / schema.METRICS)
     pd.testing.assert_frame_equal(
         written.fillna({"backbone": ""}), grid.metrics, check_dtype=False, rtol=1e-6
     )
-    written = pd.read_csv(folder / results.ACQUISITIONS)
+    written = pd.read_csv(folder / schema.ACQUISITIONS)
     pd.testing.assert_frame_equal(written, grid.acquisitions, check_dtype=False)
-    config = json.loads((folder / results.CONFIG).read_text())
+    config = json.loads((folder / schema.CONFIG).read_text())
     assert config["strategies"] == "random, margins"
     assert config["probe"]["lr"] == [0.0, 0.01]
-    environment = json.loads((folder / results.ENVIRONMENT).read_text())
+    environment = json.loads((folder / schema.ENVIRONMENT).read_text())
     assert environment["pool_fingerprint"] == POOL.facts.fingerprint
-    assert {"jal", "jax", "jaxlib", "numpy"} <= set(environment["packages"])
-    assert (folder / results.CURVES).read_bytes().startswith(b"\x89PNG")
+    assert {"jal-learn", "jax", "jaxlib", "numpy"} <= set(environment["packages"])
+    assert (folder / schema.CURVES).read_bytes().startswith(b"\x89PNG")
     assert not list(folder.glob(".*.partial"))
 
 
@@ -108,26 +107,32 @@ def test_results_are_written_after_each_round(tmp_path: Path) -> None:
     seen = []
 
     class Watch:
-        def start_group(self, group: Any) -> None:
-            seen.append(str(group.spec.strategy))
+        def start(self, part: str, total: int, done: int = 0) -> None:
+            seen.append((part, total, done))
 
-        def finish_round(self, group: Any, finished: Any) -> None:
-            written = pd.read_csv(tmp_path / results.METRICS)
-            seen.append((finished.number, len(written)))
+        def advance(self, steps: int = 1, status: str = "") -> None:
+            written = pd.read_csv(tmp_path / schema.METRICS)
+            seen.append((steps, status.split(" · ")[:2], len(written)))
 
         def note(self, text: str) -> None:
             seen.append(text)
 
     jal.sweep(POOL, "random, margins", seeds=2, workdir=tmp_path, progress=Watch(), **QUICK)
-    assert seen == ["random", (1, 2), (2, 4), (3, 6), "margins", (1, 8), (2, 10), (3, 12)]
+    told = [(1, [f"round {number}/3", f"{4 * number} labels"]) for number in (1, 2, 3)]
+    assert seen == [
+        ("random (init random)", 3, 0),
+        *((*each, rows) for each, rows in zip(told, (2, 4, 6), strict=True)),
+        ("margins (init random)", 3, 0),
+        *((*each, rows) for each, rows in zip(told, (8, 10, 12), strict=True)),
+    ]
 
 
 def test_a_finished_workdir_is_kept(tmp_path: Path) -> None:
     one = jal.sweep(POOL, "random", seeds=2, workdir=tmp_path, **QUICK)
-    before = (tmp_path / results.METRICS).read_bytes()
+    before = (tmp_path / schema.METRICS).read_bytes()
     with pytest.raises(JalError, match="holds a finished sweep; pass --overwrite"):
         jal.sweep(POOL, "random", seeds=3, workdir=tmp_path, **QUICK)
-    assert (tmp_path / results.METRICS).read_bytes() == before
+    assert (tmp_path / schema.METRICS).read_bytes() == before
     other = jal.sweep(POOL, "random", seeds=3, workdir=tmp_path, overwrite=True, **QUICK)
     assert len(other.metrics) == len(one.metrics) * 3 // 2
 

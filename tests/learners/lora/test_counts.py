@@ -6,7 +6,7 @@ import pytest
 from tiny_images import SPEC
 
 from jal.backbones import vit
-from jal.backbones.adapters import adapter_count, backbone_count, trained_share
+from jal.backbones.counts import adapter_count, backbone_count, trained_share
 from jal.backbones.spec import DINOV2, LoRASpec
 
 
