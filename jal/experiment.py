@@ -1,4 +1,7 @@
-"""One active-learning experiment as a pure function of a key, whole or round by round."""
+"""One active-learning experiment as a pure function of a key, whole or round by round.
+
+In one file, so that what a round is can be read from top to bottom.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,7 @@ def begin(
     first, starting = round_keys(replace(keys, selection=keys.first), 1), start_keys(keys)
     state = ALState(
         keys=keys,
-        order=jnp.zeros(sum(batches), jnp.int32),
+        order=jnp.zeros(bucket(sum(batches)), jnp.int32),
         count=jnp.int32(0),
         labelled=jnp.zeros(pool.size, bool),
         unknown_ratio=jnp.float32(jnp.nan),
@@ -273,7 +276,7 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
     labelled = accumulate(spec.batches)
     # A scan's rounds share one batch size and one bucket.
     later = [
-        (number, batch, bucket(count, spec.budget))
+        (number, batch, bucket(count))
         for number, (batch, count) in enumerate(zip(spec.batches, labelled, strict=True), start=1)
     ][1:]
     first_batch = selection.make_init(spec.init)
@@ -293,7 +296,7 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
 
         state = begin(first_batch, learner, spec.probe, spec.batches, keys, pool, caches.init)
         state = start_strategy(strategy, spec.probe, state, pool, caches.strategy)
-        state, first = fit(state, 1, bucket(spec.batches[0], spec.budget))
+        state, first = fit(state, 1, bucket(spec.batches[0]))
         rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]
         for (k, size), group in groupby(later, key=lambda item: item[1:]):
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -56,10 +58,23 @@ _INTEGERS = ("labelled", "classes_seen", "epochs")
 
 
 def write_atomically(path: Path | epath.Path, contents: bytes) -> None:
-    """Writes a file so that a reader, or a kill, never meets half of it."""
-    partial = path.parent / f".{path.name}.partial"
-    partial.write_bytes(contents)
-    partial.replace(path)
+    """Writes a file so that a reader, a kill or a power cut never leaves half of it."""
+    # A name of its own: two processes may write one file, and each then replaces it whole.
+    partial = path.parent / f".{path.name}.{uuid4().hex}.partial"
+    try:
+        partial.write_bytes(contents)
+        if "://" not in str(path):
+            with open(partial, "rb") as written:
+                os.fsync(written.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def whole_lines(contents: bytes) -> bytes:
+    """A table without its last line where that was torn by a crash while it was appended."""
+    return contents[: contents.rfind(b"\n") + 1]
 
 
 def fingerprint(parts: Iterable[object]) -> str:
@@ -126,7 +141,7 @@ def rows_of_picks(
                     "seed": run["seed"],
                     "round": rounds,
                     "rank": np.arange(len(rounds)),
-                    "index": picks[: len(rounds)],
+                    "index": picks[: len(rounds)].astype(int),
                     **({"id": names[picks[: len(rounds)]]} if len(names) else {}),
                 }
             )

@@ -116,7 +116,7 @@ class View:
       labelled: bool[N].
       available: bool[N], the rows that may be picked; none of them is labelled.
       labels: i32[N], -1 wherever `labelled` is false.
-      order: i32[budget], the labelled positions in the order they came; 0 beyond `count`.
+      order: i32[capacity], the labelled positions in the order they came; 0 beyond `count`.
       count: i32[], how many are labelled.
       probe: the probe of this round; all zeros before the first.
       hyper: what that probe was trained with.
@@ -145,7 +145,8 @@ class ALState:
 
     Attributes:
       keys: the run's keys, made from its seed alone.
-      order: i32[total budget], pool positions in the order they were labelled; 0 beyond `count`.
+      order: i32[capacity], pool positions in the order they were labelled; 0 beyond `count`. The
+        capacity is the budget's bucket.
       count: i32[], how many are labelled.
       labelled: bool[N].
       unknown_ratio: f32[], of the latest batch; NaN before the first query.

@@ -15,7 +15,7 @@ from jal import experiment, selection
 from jal.core.spec import Choice, bucket
 from jal.core.types import ALState, Learner, Metrics, Pool
 from jal.engine import programs
-from jal.engine.group import Group
+from jal.engine.group import Group, Identity
 from jal.engine.layout import Layout
 from jal.errors import JalError
 from jal.learners.frozen import frozen
@@ -29,6 +29,7 @@ class Round(NamedTuple):
     Attributes:
       number: from 1.
       measured: each metric of `jal.core.types.Metrics`, f32[runs].
+      order: i32[runs, capacity], the pool positions labelled so far, in order.
       seconds: wall seconds since the round before.
       state: fetches the AL state as it stands before the next fit, as numpy arrays with a leading
         axis of runs, keys as key data; None where the devices no longer hold it.
@@ -36,21 +37,23 @@ class Round(NamedTuple):
 
     number: int
     measured: dict[str, np.ndarray]
+    order: np.ndarray
     seconds: float
     state: Callable[[], ALState] | None
 
 
 class Snapshot(NamedTuple):
-    """Where a group stands after a round; numpy arrays with a leading axis of runs.
+    """Where runs stand after a round; numpy arrays with a leading axis of runs.
 
     It holds no trace of the devices it was made on, so it resumes on any number of them.
 
     Attributes:
       number: rounds finished.
-      order: i32[runs, budget], the pool positions labelled so far, in order.
+      order: i32[runs, capacity], the pool positions labelled so far, in order.
       leaves: the leaves of the AL state, in `jax.tree.leaves` order, keys as key data.
       measured: each metric, f32[runs, number].
       seconds: f64[number].
+      runs: which runs these are, as `Group.identities` gives them.
     """
 
     number: int
@@ -58,11 +61,21 @@ class Snapshot(NamedTuple):
     leaves: tuple[np.ndarray, ...]
     measured: dict[str, np.ndarray]
     seconds: np.ndarray
+    runs: tuple[Identity, ...]
 
 
-# What differs between learners: `(state, round) -> (state, Metrics, features)`; the features are each
-# run's own, or None where all runs read the pool's.
-Fit = Callable[[ALState, int], tuple[ALState, Metrics, Any]]
+class Rounds(NamedTuple):
+    """A learner's rounds on a layout's devices.
+
+    Attributes:
+      learner: what is trained.
+      fit: `(state, round) -> (state, Metrics)`.
+      features: `(state) -> ` each run's own f32[runs, N, F], or None where all runs read the pool's.
+    """
+
+    learner: Learner
+    fit: Callable[[ALState, int], tuple[ALState, Metrics]]
+    features: Callable[[ALState], Any]
 
 
 def prepare_caches(
@@ -98,21 +111,20 @@ def prepare_caches(
     return experiment.Caches(init, strategy, graph)
 
 
-def fit_stored(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> tuple[Learner, Fit]:
+def fit_stored(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Rounds:
     """The frozen learner's rounds on the pool's stored features: one compiled call each."""
     spec, learner = group.spec, frozen(group.spec.probe)
     caches = prepare_caches(group, pool, layout, prepared)
     hyper = layout.spread(group.hyper())
 
-    def fit(state: ALState, number: int) -> tuple[ALState, Metrics, Any]:
-        size = bucket(sum(spec.batches[:number]), spec.budget)
-        program = programs.fit(learner, size, layout)
+    def fit(state: ALState, number: int) -> tuple[ALState, Metrics]:
+        program = programs.fit(learner, bucket(sum(spec.batches[:number])), layout)
         # The strategy's state stays outside, so that all strategies share the fit's program.
         inputs = (replace(state, strategy=()), hyper)
         fitted, measured = program(inputs, (pool, caches.graph), number)
-        return replace(fitted, strategy=state.strategy), measured, None
+        return replace(fitted, strategy=state.strategy), measured
 
-    return learner, fit
+    return Rounds(learner, fit, lambda state: None)
 
 
 def run_rounds(
@@ -120,8 +132,7 @@ def run_rounds(
     pool: Pool,
     layout: Layout,
     prepared: Prepared,
-    learner: Learner,
-    fit: Fit,
+    rounds: Rounds,
     snapshot: Snapshot | None = None,
 ) -> Iterator[Round]:
     """Yields each round of a group as it finishes.
@@ -131,9 +142,8 @@ def run_rounds(
       pool: the frozen features, on the layout's devices.
       layout: where the runs are.
       prepared: the per-pool work of earlier groups; added to.
-      learner: what is trained.
-      fit: a round of it, as `fit_stored` makes it.
-      snapshot: where to go on from; None begins.
+      rounds: the learner's, as `fit_stored` makes them.
+      snapshot: where to go on from, made with the same batches or fewer of them; None begins.
 
     Raises:
       JalError: when the snapshot is of another kind of state.
@@ -145,38 +155,52 @@ def run_rounds(
     shared = (pool, caches.strategy)
 
     def begin() -> ALState:
-        program = programs.begin(spec.init, learner, spec.probe, spec.batches, layout)
+        program = programs.begin(spec.init, rounds.learner, spec.probe, spec.batches, layout)
         state: ALState = program(runs, (pool, caches.init), 0)
         if selection.has_state(spec.strategy):
             state = programs.start(spec.strategy, spec.probe, layout)(state, shared, 0)
         return state
 
-    done = 0
+    def ask(state: ALState, number: int) -> ALState:
+        """The state with the batch of a round labelled."""
+        program = programs.query(spec.strategy, spec.probe, spec.batches[number - 1], layout)
+        asked: ALState = program((state, rounds.features(state), hyper), shared, number)
+        return asked
+
     if snapshot is None:
-        state = begin()
+        done, state = 0, begin()
     else:
         done = snapshot.number
         state = _restored(snapshot, jax.eval_shape(begin), layout)
+        # A state after what was once the last round has not asked for another batch yet.
+        if int(layout.collect(state.count)[0]) == sum(spec.batches[:done]) and done < spec.rounds:
+            state = ask(state, done + 1)
     for number in range(done + 1, spec.rounds + 1):
-        state, measured, features = fit(state, number)
-        if number < spec.rounds:
-            # Dispatched before the metrics are read: the devices work while the host writes.
-            program = programs.query(spec.strategy, spec.probe, spec.batches[number], layout)
-            state = program((state, features, hyper), shared, number + 1)
-        values = _values(layout.collect(measured))
+        fitted, measured = rounds.fit(state, number)
+        # Dispatched before the metrics are read: the devices work while the host writes.
+        state = ask(fitted, number + 1) if number < spec.rounds else fitted
+        values, order = _values(layout.collect(measured)), layout.collect(fitted.order)
         seconds, clock = time.perf_counter() - clock, time.perf_counter()
-        yield Round(number, values, seconds, _fetcher(layout, state))
+        yield Round(number, values, order, seconds, _fetcher(layout, state))
 
 
 def _restored(snapshot: Snapshot, abstract: ALState, layout: Layout) -> ALState:
-    """The state of a snapshot on the layout's devices."""
-    due = [(leaf.shape, leaf.dtype) for leaf in layout.collected_shapes(abstract)]
-    if due != [(leaf.shape, leaf.dtype) for leaf in snapshot.leaves]:
+    """The state of a snapshot on the layout's devices, with room for as many labels as now."""
+    due = layout.collected_shapes(abstract)
+    leaves = list(snapshot.leaves)
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(abstract)]
+    position = next(
+        i for i, path in enumerate(paths) if path == (jax.tree_util.GetAttrKey("order"),)
+    )
+    if len(leaves) == len(due):
+        room = due[position].shape[1] - leaves[position].shape[1]
+        leaves[position] = np.pad(leaves[position], ((0, 0), (0, max(room, 0))))
+    if [(leaf.shape, leaf.dtype) for leaf in due] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
         raise JalError(
             "the checkpoint was made by another version of jal; go on with that one, or pass "
             "--overwrite to start anew."
         )
-    state: ALState = layout.restore(snapshot.leaves, abstract)
+    state: ALState = layout.restore(leaves, abstract)
     return state
 
 
@@ -187,12 +211,12 @@ def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> I
     runs = layout.spread((group.key_seeds(), group.first))
     program = programs.whole(group.spec, layout)
     state, measured = program((runs, layout.spread(group.hyper())), (pool, caches), 0)
-    values = _values(layout.collect(measured))
+    values, order = _values(layout.collect(measured)), layout.collect(state.order)
     seconds = (time.perf_counter() - clock) / group.spec.rounds
     for position in range(group.spec.rounds):
         one = {name: value[:, position] for name, value in values.items()}
         last = position + 1 == group.spec.rounds
-        yield Round(position + 1, one, seconds, _fetcher(layout, state) if last else None)
+        yield Round(position + 1, one, order, seconds, _fetcher(layout, state) if last else None)
 
 
 def _values(measured: Metrics) -> dict[str, np.ndarray]:

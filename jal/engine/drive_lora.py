@@ -15,7 +15,7 @@ from jal.backbones.spec import ViTSpec
 from jal.core.spec import bucket
 from jal.core.types import ALState, Array, Labelled, Learner, Metrics, Pool, Trained
 from jal.engine import dist
-from jal.engine.drive import Fit, Prepared
+from jal.engine.drive import Prepared, Rounds
 from jal.engine.group import Group
 from jal.engine.layout import Layout, over_runs
 from jal.engine.prefix import compute_prefix
@@ -87,7 +87,7 @@ def fit_images(
     data: LoraData,
     export: Export | None,
     prepared: Prepared,
-) -> tuple[Learner, Fit]:
+) -> Rounds:
     """The LoRA learner's rounds: one compiled training call each, then the images in chunks.
 
     Args:
@@ -110,12 +110,13 @@ def fit_images(
     if frozen_part not in prepared:
         prepared[frozen_part] = compute_prefix(recipe, backbone, weights, images, data.folder)
     tokens = prepared[frozen_part]
+    pool_inputs, test_inputs = tokens or (images.images, images.test_images)
     from_pixels = tokens is None or recipe.augments
     frozen_features = np.asarray(pool.features) if recipe.head == "probe" else None
 
     def labelled_inputs(order: np.ndarray, count: int) -> Labelled:
         """The labelled images (or their prefix tokens) of every run, padded to a bucket."""
-        size = bucket(count, spec.budget)
+        size = bucket(count)
         rows = order[:, :size]
         source = images.images if from_pixels else tokens.pool
         # Rows in file order: a memory map is read forwards.
@@ -134,23 +135,25 @@ def fit_images(
         found = [program(state, (base, chunk), 0) for chunk in _chunks(split, layout)]
         return jnp.concatenate(found, axis=1)[:, : len(split)]
 
-    def fit(state: ALState, number: int) -> tuple[ALState, Metrics, Any]:
+    def fit(state: ALState, number: int) -> tuple[ALState, Metrics]:
         count = sum(spec.batches[:number])
         labelled = labelled_inputs(layout.collect(state.order), count)
         run = (state.keys, state.learner, labelled, hyper)
         trained = train_program(learner, layout)(run, base, number)
-        pool_inputs, test_inputs = tokens or (images.images, images.test_images)
         test_features = embedded(trained.state, test_inputs)
-        state, measured = _measure(layout)((state, trained, test_features), pool, number)
+        fitted: tuple[ALState, Metrics] = _measure(layout)(
+            (state, trained, test_features), pool, number
+        )
         if export is not None:
             collected = layout.collect(trained.state)
             if dist.is_first():
                 export(number, collected)
-        # After the last round nothing is queried, so the pool's features would go unread.
-        features = None if number == spec.rounds else embedded(trained.state, pool_inputs)
-        return state, measured, features
+        return fitted
 
-    return learner, fit
+    def features(state: ALState) -> Array:
+        return embedded(state.learner, pool_inputs)
+
+    return Rounds(learner, fit, features)
 
 
 def _chunks(split: np.ndarray, layout: Layout) -> Iterator[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from jal.core.types import Hyper, RunKeys
 from jal.learners.lora.spec import PealSpec
 from jal.pools.features import LoadedPool
 
+Identity = tuple[int, float, float]  # seed, learning rate and weight decay
 PURPOSES = tuple(field.name for field in fields(RunKeys))
 
 
@@ -53,6 +55,21 @@ class Group:
         return Hyper(
             np.asarray(self.lrs, np.float32),  # type: ignore[arg-type]
             np.asarray(self.weight_decays, np.float32),  # type: ignore[arg-type]
+        )
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """What tells the runs apart, whatever their number and order."""
+        return tuple(zip(self.seeds, self.lrs, self.weight_decays, strict=True))
+
+    def take(self, runs: Sequence[int]) -> Group:
+        """A group of some of the runs."""
+        return replace(
+            self,
+            seeds=tuple(self.seeds[run] for run in runs),
+            lrs=tuple(self.lrs[run] for run in runs),
+            weight_decays=tuple(self.weight_decays[run] for run in runs),
+            first=None if self.first is None else self.first[list(runs)],
         )
 
     def columns(self, offset: int, loaded: LoadedPool) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def predict(group: Group, pool: Pool, layout: Layout, data: LoraData) -> Memory:
     recipe, backbone, images = group.lora, data.backbone, data.images
     assert recipe is not None
     learner = learner_for(recipe, data, layout)
-    rows, runs = bucket(group.spec.budget, group.spec.budget), layout.padded
+    rows, runs = bucket(group.spec.budget), layout.padded
     spread = NamedSharding(layout.mesh, P(AXIS))
     everywhere = NamedSharding(layout.mesh, P())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,15 @@ import pandas as pd
 
 from jal.errors import JalError
 from jal.report.arms import SETTING_COLUMNS, arm_columns, settings_of, with_arms, with_settings
-from jal.schema import ACQUISITIONS, CONFIG, ENVIRONMENT, METRIC_COLUMNS, METRICS, STATUS
+from jal.schema import (
+    ACQUISITIONS,
+    CONFIG,
+    ENVIRONMENT,
+    METRIC_COLUMNS,
+    METRICS,
+    STATUS,
+    whole_lines,
+)
 
 _NEEDED = ("run", "dataset", "strategy", "seed", "round", "labelled", "accuracy")
 
@@ -50,7 +59,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     """A table with at least these columns and rows; all but the words are numbers."""
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        contents = io.BytesIO(whole_lines(path.read_bytes()))
+        frame = pd.read_csv(contents, keep_default_na=False, na_values=[""])
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise JalError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
     missing = [name for name in needed if name not in frame]

@@ -131,6 +131,8 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
         axes.annotate(arm, (seconds, height), (6, 4), textcoords="offset points", fontsize=9)
     title = rows["setting"].iloc[0]
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from jal.errors import JalError
 from jal.report.arms import in_order
+from jal.report.style import bare_figure
 from jal.schema import DIGITS, digits
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ def gallery_figure(picks: dict[str, list[int]], images: _Pictures, title: str) -
     Raises:
       JalError: when a pick lies beyond the images.
     """
-    from matplotlib.figure import Figure
-
     highest = max(max(row) for row in picks.values())
     if highest >= images.size:
         raise JalError(
@@ -116,7 +115,7 @@ def gallery_figure(picks: dict[str, list[int]], images: _Pictures, title: str) -
             "images that the pool was made from, in its order."
         )
     columns = max(map(len, picks.values()))
-    figure = Figure(figsize=(0.62 * columns + 0.2, 0.86 * len(picks) + 0.4), layout="constrained")
+    figure = bare_figure(0.62 * columns + 0.2, 0.86 * len(picks) + 0.4)
     cells = figure.subplots(len(picks), columns, squeeze=False)
     for (arm, row), line in zip(picks.items(), cells, strict=True):
         for cell in line:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -67,11 +69,37 @@ def new_figure(width: float = 5.6, height: float = 3.9, panels: int = 1) -> tupl
 
     The object interface, not pyplot: no display is looked for and no global state is left.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = bare_figure(width, height)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     return figure, axes[0] if panels == 1 else list(axes)
+
+
+def bare_figure(width: float, height: float) -> Figure:
+    """A figure in inches whose texts are shown as they are: names of data are no formulas."""
+    return _figure_class()(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ValueError:  # a backend that is not here, inherited from a notebook; none is needed
+        os.environ.pop("MPLBACKEND", None)
+        from matplotlib.figure import Figure
+
+    class PlainFigure(Figure):
+        def draw(self, renderer: Any) -> None:
+            import matplotlib
+            from matplotlib.text import Text
+
+            for text in self.findobj(Text):
+                text.set_parse_math(False)
+                text.set_usetex(False)
+            # Ticks are made while drawing.
+            with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
+                super().draw(renderer)
+
+    return PlainFigure
 
 
 def dress(axes: Axes, *, xlabel: str, ylabel: str, title: str, percent: bool = False) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from ml_collections import ConfigDict
 
-from jal.core.spec import Choice
+from jal import selection
 from jal.errors import JalError
 from jal.pools.from_config import load_data, with_backbone
 from jal.pools.given import AnyPool, as_pool
@@ -135,7 +134,7 @@ def _draw(outcome: Outcome) -> None:
 
 def sweep(
     pool: AnyPool | ImagePool = DIGITS,
-    strategies: str | Choice | Sequence[str | Choice] = "random,margins,dropquery",
+    strategies: selection.Choices = "random,margins,dropquery",
     *,
     workdir: str | Path | None = None,
     overwrite: bool = False,
@@ -149,7 +148,9 @@ def sweep(
       pool: a path, what `jal.from_arrays`, `jal.load_pool` or `jal.embed` returns, a core Pool, or
         (train_x, train_y, test_x, test_y), also as a mapping with these keys. Images
         (`jal.from_images`) are embedded first, by `model__name`; learner="lora" trains on them.
-      strategies: names with options, as in "random, dropquery(draws=5)".
+      strategies: names with options, as in "random, dropquery(draws=5)"; `Strategy` objects and
+        factories of your own, named after their functions; a mapping that names them; or several of
+        these. The setting `inits` takes the same.
       workdir, overwrite, progress, first: as in `run_sweep`.
       **settings: other keys of `jal.sweeps.config.SWEEP_FIELDS`; a nested one with its dot written as two
         underscores: `seeds=5, rounds=10, probe__lr=(1e-3, 1e-2)`.
@@ -161,6 +162,8 @@ def sweep(
     # The pool first: `sweep(x, y)` should hear of its pool, not that y names no strategy.
     given = pool if isinstance(pool, ImagePool) else _unless_path(pool)
     config.strategies = _names(strategies)
+    if "inits" in settings:
+        settings["inits"] = _names(settings["inits"], "init")
     set_keywords(config, SWEEP_FIELDS, settings)
     if first is not None:
         config.inits = "given"
@@ -191,14 +194,6 @@ def _unless_path(pool: Any) -> Any:
     return None if isinstance(pool, str | Path) else as_pool(pool)
 
 
-def _names(strategies: Any) -> Any:
-    """Strategies as a config holds them."""
-    given = plain(strategies)
-    if isinstance(given, Choice):
-        given = (given,)
-    if isinstance(given, tuple) and all(isinstance(name, str | Choice) for name in given):
-        return tuple(map(str, given))
-    if not isinstance(given, str):
-        kind = type(strategies).__name__
-        raise JalError(f"strategies is of type {kind}; write names, as in 'random, margins'.")
-    return given
+def _names(value: Any, kind: selection.Kind = "strategy") -> Any:
+    """Strategies or inits as a config holds them: text as it was typed, else choices."""
+    return plain(value) if selection.is_text(value) else selection.as_choices(value, kind)

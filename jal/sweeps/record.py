@@ -1,4 +1,4 @@
-"""What is known of one group of a sweep so far: its rounds, rows and checkpoints."""
+"""What is known so far of runs that go together: their rounds, rows, picks and checkpoints."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from jal.sweeps.snapshots import Checkpoints
 
 
 class Record:
-    """Collects one group's rounds, and checkpoints them.
+    """Collects the rounds of some runs of a group, and checkpoints them.
 
     Attributes:
-      group: the group.
+      group: the runs.
       rows: one frame of tidy rows a round.
-      order: i32[runs, budget], every pick in order, once the last round is done.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Record:
         self._columns = columns
         self._ids = ids
         self.rows: list[pd.DataFrame] = []
-        self.order: np.ndarray | None = None
+        self._order: np.ndarray | None = None
         self._rounds: list[Round] = []
         self._checkpoints = checkpoints
         self._interval = interval
@@ -52,10 +51,11 @@ class Record:
 
     def restore(self, snapshot: Snapshot) -> list[Round]:
         """Takes up the rounds of a snapshot, and returns them."""
-        self.order = snapshot.order
         for position in range(snapshot.number):
             measured = {name: values[:, position] for name, values in snapshot.measured.items()}
-            self._append(Round(position + 1, measured, float(snapshot.seconds[position]), None))
+            seconds = float(snapshot.seconds[position])
+            self._append(Round(position + 1, measured, snapshot.order, seconds, None))
+        self._saved = snapshot.number
         return list(self._rounds)
 
     def add(self, finished: Round) -> None:
@@ -63,17 +63,17 @@ class Record:
         self._append(finished)
         if finished.state is None:
             return
-        last = self.finished
-        if last:
-            self.order = np.asarray(finished.state().order)
-        due = last or time.monotonic() - self._saved_at >= self._interval
+        due = self.finished or time.monotonic() - self._saved_at >= self._interval
         if self._checkpoints is not None and dist.agreed(due):
             self.save()
 
-    def picks(self) -> pd.DataFrame:
-        """Every acquisition, once the last round is done."""
-        assert self.order is not None
-        return schema.rows_of_picks(self._columns, self.order, self.group.spec.batches, self._ids)
+    def picks(self, only_latest: bool = False) -> pd.DataFrame:
+        """Every acquisition so far, run by run; or those of the latest round."""
+        batches = self.group.spec.batches[: len(self._rounds)]
+        if self._order is None:
+            return pd.DataFrame()
+        picks = schema.rows_of_picks(self._columns, self._order, batches, self._ids)
+        return picks[picks["round"] == len(batches)] if only_latest else picks
 
     def save(self) -> None:
         """Checkpoints the latest round, if its state is at hand."""
@@ -93,6 +93,7 @@ class Record:
                     for name in names
                 },
                 seconds=np.array([done.seconds for done in self._rounds]),
+                runs=self.group.identities,
             )
         )
         self._saved, self._saved_at = len(self._rounds), time.monotonic()
@@ -100,6 +101,7 @@ class Record:
     def _append(self, finished: Round) -> None:
         # Only the latest round's state is kept: each holds the devices' memory.
         self._rounds = [done._replace(state=None) for done in self._rounds] + [finished]
+        self._order = finished.order
         self.rows.append(
             schema.rows_of_round(
                 self._columns, finished.number, finished.measured, finished.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,15 +10,16 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from jal.engine import dist
 from jal.engine.group import Group
-from jal.engine.layout import make_layout
 from jal.errors import JalError
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
-from jal.schema import fingerprint
+from jal.schema import ACQUISITIONS, METRICS, fingerprint
+from jal.settings.lock import hold
 from jal.settings.progress import Progress, Silent
-from jal.sweeps.groups import learners, make_groups
-from jal.sweeps.runner import Runner
+from jal.sweeps.groups import described, learners, make_groups
+from jal.sweeps.runner import Runner, layout_of
 from jal.sweeps.workdir import Workdir
 
 
@@ -69,27 +71,29 @@ def run_groups(
     execution = config.execution
     asked = _asked_groups(groups, execution.group)
     offsets = np.cumsum([0, *(group.size for group in groups)])
-    layouts = [
-        make_layout(
-            group.size,
-            "auto" if execution.mode == "scan" else execution.mode,
-            execution.chunk,
-            execution.devices,
-            shard_pool=execution.shard_pool,
-        )
-        for group in groups
-    ]
-    folder = None
-    if workdir is not None:
-        path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
-        mark = _fingerprint(loaded, groups)
-        folder = Workdir(path, config.to_dict(), mark, overwrite=overwrite)
-    with Runner(execution, loaded, images, folder, progress or Silent()) as runner:
+    for number in asked:
+        layout_of(
+            execution, groups[number]
+        )  # what does not fit the devices is said before anything
+    folder, told = None, progress or Silent()
+    with ExitStack() as stack:
+        if workdir is not None:
+            path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
+            if dist.is_first():
+                stack.enter_context(hold(path, "give another workdir"))
+            mark = _fingerprint(loaded, groups)
+            folder = Workdir(path, described(config), mark, overwrite=overwrite)
+            for note in folder.notes:
+                told.note(note)
+        if folder is not None and folder.finished:
+            told.note(f"{folder.path}: already finished")
+            return Outcome(folder.read_table(METRICS), folder.read_table(ACQUISITIONS), folder)
+        runner = stack.enter_context(Runner(execution, loaded, images, folder, told))
         for number in asked:
             columns = groups[number].columns(int(offsets[number]), loaded)
-            runner.run(number, groups[number], layouts[number], columns)
-    records = runner.records
-    frame = pd.concat([rows for record in records for rows in record.rows], ignore_index=True)
-    frame = frame.sort_values(["run", "round"], ignore_index=True)
-    acquisitions = pd.concat([record.picks() for record in records], ignore_index=True)
-    return Outcome(frame, acquisitions, folder)
+            runner.run(number, groups[number], columns)
+        metrics = pd.concat(runner.metrics, ignore_index=True)
+        acquisitions = pd.concat(runner.acquisitions, ignore_index=True)
+    if folder is not None:
+        folder.finish()
+    return Outcome(metrics, acquisitions, folder)

@@ -9,20 +9,24 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from jal import schema
-from jal.core.types import Learner, Pool
-from jal.engine.drive import Fit, Round, fit_stored, run_rounds, run_whole
+from jal.core.types import Pool
+from jal.engine.drive import Round, Rounds, Snapshot, fit_stored, run_rounds, run_whole
 from jal.engine.group import Group
-from jal.engine.layout import Layout
+from jal.engine.layout import Layout, make_layout
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.settings.progress import Progress
+from jal.sweeps.parts import Part, find_parts
 from jal.sweeps.record import Record
-from jal.sweeps.snapshots import Checkpoints, Snapshot
+from jal.sweeps.snapshots import Checkpoints
 from jal.sweeps.workdir import Workdir
 
 
 class Runner:
     """What the groups of a sweep share: the data, the workdir and the display.
+
+    Attributes:
+      metrics, acquisitions: the tables of the groups that are done.
 
     Args:
       execution: the config's part of that name.
@@ -48,7 +52,8 @@ class Runner:
         self._pools: dict[Any, Pool] = {}
         self._prepared: dict[Any, Any] = {}  # per-pool work, done once for all groups
         self._writing: list[Checkpoints] = []
-        self.records: list[Record] = []
+        self.metrics: list[pd.DataFrame] = []
+        self.acquisitions: list[pd.DataFrame] = []
 
     def __enter__(self) -> Runner:
         return self
@@ -57,37 +62,52 @@ class Runner:
         for checkpoints in self._writing:
             checkpoints.close()
 
-    def run(self, number: int, group: Group, layout: Layout, columns: list[dict[str, Any]]) -> None:
-        """Runs a group, or what is left of it; the workdir then holds all of its schema.
+    def run(self, number: int, group: Group, columns: list[dict[str, Any]]) -> None:
+        """Runs a group, or what is left of it; the workdir then holds all of its results.
 
         Args:
           number: the group's place in the grid.
           group: its runs.
-          layout: where they go.
           columns: the tidy columns that identify each run.
         """
-        folder, checkpoints, snapshot = self._folder, None, None
-        if folder is not None:
-            kept = self._execution.checkpoints_kept
-            checkpoints = Checkpoints(folder.checkpoints(number), kept)
-            self._writing.append(checkpoints)
-            snapshot = checkpoints.newest(self._progress.note) if folder.resumes else None
-        interval, ids = self._execution.checkpoint_seconds, self._loaded.facts.ids
-        record = Record(group, columns, checkpoints, interval, ids)
-        self.records.append(record)
-        name = f"{group.spec.strategy} (init {group.spec.init})"
-        self._progress.start(name, group.spec.rounds)
-        if snapshot is not None:
-            self._restore(record, snapshot)
-        if not record.finished:
-            self._compute(record, self._rounds(number, group, layout, snapshot))
-        if folder is not None:
-            picks = pd.concat([record.picks() for record in self.records])
-            folder.write(schema.ACQUISITIONS, picks.to_csv(index=False))
+        parts = self._parts(number, group)
+        records = [
+            Record(
+                group.take(part.runs),
+                [columns[run] for run in part.runs],
+                part.checkpoints,
+                self._execution.checkpoint_seconds,
+                self._loaded.facts.ids,
+            )
+            for part in parts
+        ]
+        self._progress.start(
+            f"{group.spec.strategy} (init {group.spec.init})", len(parts) * group.spec.rounds
+        )
+        for part, record in zip(parts, records, strict=True):
+            if part.snapshot is not None:
+                self._restore(record, part.snapshot)
+        self._write(records)
+        for part, record in zip(parts, records, strict=True):
+            if not record.finished:
+                rounds = self._rounds(number, record.group, part.snapshot)
+                self._compute(record, rounds)
+        self._write(records, group_finished=True)
+        self.metrics.append(_metrics(records))
+        self.acquisitions.append(_picks(records))
         # Closing waits for the writer, so each gets the time of the next group to finish in.
-        for earlier in self._writing[:-1]:
+        for earlier in self._writing[: -len(parts)]:
             earlier.close()
-        del self._writing[:-1]
+        del self._writing[: -len(parts)]
+
+    def _parts(self, number: int, group: Group) -> list[Part]:
+        if self._folder is None:
+            return [Part(tuple(range(group.size)), None, None)]
+        parts = find_parts(
+            self._folder, number, group, self._execution.checkpoints_kept, self._progress.note
+        )
+        self._writing += [part.checkpoints for part in parts if part.checkpoints is not None]
+        return parts
 
     def _restore(self, record: Record, snapshot: Snapshot) -> None:
         """Takes up what a checkpoint holds."""
@@ -97,8 +117,6 @@ class Runner:
             self._progress.note(f"{name}: going on after round {len(restored)}")
         for finished in restored:
             self._progress.advance(1, _status(record.group, finished))
-        if self._folder is not None:
-            self._folder.write_metrics(record.rows, group_finished=record.finished)
 
     def _compute(self, record: Record, rounds: Iterator[Round]) -> None:
         """Each round reaches the workdir and the display as it is done."""
@@ -106,29 +124,37 @@ class Runner:
             for finished in rounds:
                 record.add(finished)
                 if self._folder is not None:
-                    self._folder.write_metrics(record.rows, group_finished=record.finished)
+                    self._folder.append_table(schema.METRICS, record.rows[-1])
+                    self._folder.append_table(schema.ACQUISITIONS, record.picks(only_latest=True))
                 self._progress.advance(1, _status(record.group, finished))
         except KeyboardInterrupt:
             record.save()
             raise
 
-    def _rounds(
-        self, number: int, group: Group, layout: Layout, snapshot: Snapshot | None
-    ) -> Iterator[Round]:
+    def _write(self, records: list[Record], *, group_finished: bool = False) -> None:
+        """Puts the rows of a group's runs in order, after those of the groups before."""
+        if self._folder is None:
+            return
+        for name, rows in (
+            (schema.METRICS, _metrics(records)),
+            (schema.ACQUISITIONS, _picks(records)),
+        ):
+            self._folder.replace_table(name, rows, group_finished=group_finished)
+
+    def _rounds(self, number: int, group: Group, snapshot: Snapshot | None) -> Iterator[Round]:
+        layout = layout_of(self._execution, group)
         if layout.mesh not in self._pools:
             self._pools[layout.mesh] = layout.share_pool(self._loaded.pool)
         pool = self._pools[layout.mesh]
         if self._execution.mode == "scan" and snapshot is None:
             return run_whole(group, pool, layout, self._prepared)
         if group.lora is None:
-            learner, fit = fit_stored(group, pool, layout, self._prepared)
+            rounds = fit_stored(group, pool, layout, self._prepared)
         else:
-            learner, fit = self._fit_images(number, group, pool, layout)
-        return run_rounds(group, pool, layout, self._prepared, learner, fit, snapshot)
+            rounds = self._fit_images(number, group, pool, layout)
+        return run_rounds(group, pool, layout, self._prepared, rounds, snapshot)
 
-    def _fit_images(
-        self, number: int, group: Group, pool: Pool, layout: Layout
-    ) -> tuple[Learner, Fit]:
+    def _fit_images(self, number: int, group: Group, pool: Pool, layout: Layout) -> Rounds:
         # Sweeps on stored features need not wait for the backbone's imports.
         from jal.engine.drive_lora import fit_images
         from jal.engine.memory import describe
@@ -141,6 +167,38 @@ class Runner:
             export = exporter(at, group, self._images.backbone, naming)
         self._progress.note(describe(group, pool, layout, self._images))
         return fit_images(group, pool, layout, self._images, export, self._prepared)
+
+
+def layout_of(execution: ConfigDict, group: Group) -> Layout:
+    """Where a group's runs go.
+
+    Raises:
+      JalError: when the devices that are asked for are not there.
+    """
+    return make_layout(
+        group.size,
+        "auto" if execution.mode == "scan" else execution.mode,
+        execution.chunk,
+        execution.devices,
+        shard_pool=execution.shard_pool,
+    )
+
+
+def _metrics(records: list[Record]) -> pd.DataFrame:
+    """The tidy rows of a group's runs, run by run."""
+    frames = [rows for record in records for rows in record.rows]
+    if not frames:
+        return pd.DataFrame()
+    return pd.concat(frames, ignore_index=True).sort_values(["run", "round"], ignore_index=True)
+
+
+def _picks(records: list[Record]) -> pd.DataFrame:
+    """The acquisitions of a group's runs, run by run."""
+    frames = [picks for record in records if not (picks := record.picks()).empty]
+    if not frames:
+        return pd.DataFrame()
+    joined = pd.concat(frames, ignore_index=True)
+    return joined.sort_values(["run", "rank"], ignore_index=True, kind="stable")
 
 
 def _status(group: Group, finished: Round) -> str:

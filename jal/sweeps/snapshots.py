@@ -104,10 +104,12 @@ class Checkpoints:
             if not leaf.size
         }
 
+        runs = [list(run) for run in snapshot.runs]
+
         def write() -> None:
             self._settle()
             response = self._writer.save_async(
-                snapshot.number, tree, custom_metadata={"empty": empty}
+                snapshot.number, tree, custom_metadata={"empty": empty, "runs": runs}
             )
             seal = partial(self._seal, snapshot.number)
 
@@ -166,7 +168,8 @@ class Checkpoints:
                 raise ValueError(f"{', '.join(names)} is not as it was written")
         tree = jax.tree.map(np.asarray, self._writer.load(step))
         leaves = {int(i): leaf for i, leaf in tree.get("state", {}).items()}
-        for i, (shape, dtype) in self._writer.metadata(step).custom_metadata["empty"].items():
+        facts = self._writer.metadata(step).custom_metadata
+        for i, (shape, dtype) in facts["empty"].items():
             leaves[int(i)] = np.zeros(shape, dtype)
         return Snapshot(
             number=step,
@@ -174,6 +177,7 @@ class Checkpoints:
             leaves=tuple(leaf for _, leaf in sorted(leaves.items())),
             measured=tree["measured"],
             seconds=tree["seconds"],
+            runs=tuple((int(seed), lr, decay) for seed, lr, decay in facts["runs"]),
         )
 
     def close(self) -> None:

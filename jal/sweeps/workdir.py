@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import platform
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from etils import epath
 from jal.engine import dist
 from jal.errors import JalError
 from jal.schema import (
+    ACQUISITIONS,
     ADAPTERS,
     CHECKPOINTS,
     CONFIG,
@@ -22,9 +26,12 @@ from jal.schema import (
     FILES,
     METRICS,
     STATUS,
+    whole_lines,
     write_atomically,
 )
 from jal.settings.versions import versions
+from jal.sweeps.config import SWEEP_FIELDS
+from jal.sweeps.groups import parse_seeds
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
@@ -45,28 +52,47 @@ def environment(fingerprint: str) -> dict[str, Any]:
     }
 
 
-def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two configs, as `key: old → new`; how they are executed is left out.
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs |= _flat(value, f"{prefix}{key}.")
+        else:
+            pairs[f"{prefix}{key}"] = value
+    return pairs
 
-    Devices, modes and checkpoint intervals do not change what a sweep is, so a run may go on under
-    others.
+
+def extensions(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What a config adds to an older one (rounds, seeds), and what else differs, as `key: old → new`.
+
+    How runs are executed is left out: devices, modes and checkpoint intervals do not change what a
+    sweep is, so it may go on under others.
     """
+    before, after = _flat(old), _flat(new)
+    added: list[str] = []
+    differences: list[str] = []
+    for key in sorted({*before, *after}):
+        # A key that the older jal did not have was what is its default now.
+        default = SWEEP_FIELDS[key].default if key in SWEEP_FIELDS else "unset"
+        was, now = (json.loads(json.dumps(side.get(key, default))) for side in (before, after))
+        if key.startswith("execution.") or was == now or _same_seeds(key, was, now):
+            continue
+        told = f"{key}: {json.dumps(was)} → {json.dumps(now)}"
+        (added if _extends(key, was, now) else differences).append(told)
+    return added, differences
 
-    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-        pairs: dict[str, str] = {}
-        for key, value in values.items():
-            if isinstance(value, Mapping):
-                pairs |= flat(value, f"{prefix}{key}.")
-            else:
-                pairs[f"{prefix}{key}"] = json.dumps(value)
-        return {key: value for key, value in pairs.items() if not key.startswith("execution.")}
 
-    before, after = flat(old), flat(new)
-    return [
-        f"{key}: {before.get(key, 'unset')} → {after.get(key, 'unset')}"
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-    ]
+def _same_seeds(key: str, was: Any, now: Any) -> bool:
+    return key == "seeds" and parse_seeds(was) == parse_seeds(now)
+
+
+def _extends(key: str, was: Any, now: Any) -> bool:
+    try:
+        if key == "rounds":
+            return bool(now > was)
+        return key == "seeds" and {*parse_seeds(now)} > {*parse_seeds(was)}
+    except (JalError, TypeError):
+        return False
 
 
 class Workdir:
@@ -74,79 +100,149 @@ class Workdir:
 
     Attributes:
       path: where it is; local, or remote as in gs://bucket/folder.
-      resumes: whether it holds an unfinished sweep of the same config and pool, to go on with.
+      resumes: whether it holds this sweep, begun by an earlier command, to go on with.
+      finished: whether that one finished all that is asked for.
+      notes: what was done to it that the user should know.
 
     Raises:
-      JalError: when it holds a finished sweep, or an unfinished one of another config or pool, and
-        `overwrite` is false; or when it cannot be written.
+      JalError: when it holds another sweep, files of something else, or cannot be written.
     """
 
     def __init__(
         self, path: str | Path, config: Mapping[str, Any], fingerprint: str, *, overwrite: bool
     ) -> None:
         self.path = epath.Path(path)
-        self._finished_csv = ""
-        config = json.loads(json.dumps(config))
+        self.notes: list[str] = []
+        self._done = dict.fromkeys((METRICS, ACQUISITIONS), "")  # what finished groups wrote
+        self._config = json.loads(json.dumps(config))
+        self._fingerprint = fingerprint
         try:
-            self.resumes = not overwrite and self._unfinished(config, fingerprint)
+            ours = self._is_ours()
+            old = {} if overwrite or not ours else self._old_config()
+            self.resumes = bool(old)
+            same = self.resumes and self._continues(old)
+            self.finished = same and bool(self._read_json(STATUS).get("finished"))
             dist.wait_for_all("workdir read")
-            if dist.is_first():
+            if dist.is_first() and not self.finished:
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_atomically(self.path / STATUS, json.dumps({"finished": False}).encode())
-                if not self.resumes:
+                if overwrite and ours:
                     self._clear()
             dist.wait_for_all("workdir ready")
         except OSError as error:
             raise JalError(
                 f"cannot write to workdir {self.path}: {error.strerror or error}."
             ) from error
-        self.write_json(ENVIRONMENT, environment(fingerprint))
-        self.write_json(CONFIG, config)
+        if not self.finished:
+            self.write_json(ENVIRONMENT, environment(fingerprint))
+            self.write_json(CONFIG, self._config)
 
-    def _unfinished(self, config: Mapping[str, Any], fingerprint: str) -> bool:
-        status = self._read_json(STATUS)
-        if status.get("finished"):
-            raise JalError(f"{self.path} holds a finished sweep; pass --overwrite to redo it.")
-        old = self._read_json(CONFIG)
-        if not old:
+    def _is_ours(self) -> bool:
+        """Whether a sweep wrote the folder; False where it is empty or missing."""
+        if not self.path.is_dir():
             return False
-        differences = config_differences(old, config)
-        if self._read_json(ENVIRONMENT).get("pool_fingerprint") not in (None, fingerprint):
-            differences.append("pool: its contents have changed")
+        if "finished" in self._read_json(STATUS):
+            return True
+        foreign = sorted(
+            entry.name
+            for entry in self.path.iterdir()
+            if not entry.name.startswith((".", "group-"))
+        )
+        if foreign:
+            shown = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
+            raise JalError(
+                f"{self.path} holds files that no sweep wrote ({shown}); give an empty or new folder."
+            )
+        return False
+
+    def _old_config(self) -> dict[str, Any]:
+        """The config of the sweep that is there; {} where it was killed before it wrote anything."""
+        old = self._read_json(CONFIG)
+        results = [name for name in (METRICS, CHECKPOINTS) if (self.path / name).exists()]
+        if not old and results:
+            raise JalError(
+                f"{self.path / CONFIG} is missing or damaged, so it cannot be told which sweep wrote "
+                f"{' and '.join(results)} there; put it back, or pass --overwrite to start anew."
+            )
+        return old
+
+    def _continues(self, old: Mapping[str, Any]) -> bool:
+        """Whether what is asked for is what is there, and no more.
+
+        Raises:
+          JalError: when it differs in anything but more rounds and more seeds.
+        """
+        added, differences = extensions(old, self._config)
+        if self._read_json(ENVIRONMENT).get("pool_fingerprint") not in (None, self._fingerprint):
+            differences.append("pool: its contents, or the given first sets, have changed")
         if differences:
             raise JalError(
-                f"{self.path} holds an unfinished sweep of another config ({'; '.join(differences)}); "
-                "go on with its own, or pass --overwrite to start anew."
+                f"{self.path} holds a sweep of another config ({'; '.join(differences)}); go on with its "
+                "own, add rounds or seeds to it, or pass --overwrite to start anew."
             )
-        return True
+        if added:
+            self.notes.append(f"{self.path}: extended ({'; '.join(added)})")
+        return not added
 
     def _read_json(self, name: str) -> dict[str, Any]:
-        """One of its files, {} when there is none or a killed run left it unreadable."""
+        """One of its files, {} when there is none or it cannot be read."""
         try:
             values = json.loads((self.path / name).read_text())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
             return {}
         return values if isinstance(values, dict) else {}
 
     def _clear(self) -> None:
+        """Removes what a sweep wrote, and nothing else."""
+        removed = []
         for name in FILES:
-            if name != STATUS:
-                (self.path / name).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, ADAPTERS):
-            if (self.path / name).exists():
-                (self.path / name).rmtree()
+            if name != STATUS and (self.path / name).is_file():
+                (self.path / name).unlink()
+                removed.append(name)
+        for name, pattern in ((CHECKPOINTS, r"\d{3}(\.\d+)?"), (ADAPTERS, r"group-\d+")):
+            folder = self.path / name
+            if not folder.is_dir():
+                continue
+            for entry in folder.iterdir():
+                if re.fullmatch(pattern, entry.name):
+                    entry.rmtree()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+            removed.append(f"{name}/")
+        if removed:
+            self.notes.append(f"{self.path}: removed {', '.join(removed)}")
 
-    def checkpoints(self, group: int) -> Path:
-        """The folder of one group's checkpoints."""
-        return self.path / CHECKPOINTS / f"{group:03d}"
+    def parts(self, group: int) -> list[epath.Path]:
+        """The folders of a group's checkpoints: one for the runs that began together, in order."""
+        folder = self.path / CHECKPOINTS
+        if not folder.is_dir():
+            return []
+        numbered = [
+            (int(entry.name.partition(".")[2] or 0), entry)
+            for entry in folder.iterdir()
+            if entry.name.partition(".")[0] == f"{group:03d}"
+        ]
+        return [entry for _, entry in sorted(numbered)]
+
+    def new_part(self, group: int) -> epath.Path:
+        """A folder for the checkpoints of runs that now begin."""
+        found = self.parts(group)
+        if not found:
+            return self.path / CHECKPOINTS / f"{group:03d}"
+        return self.path / CHECKPOINTS / f"{group:03d}.{int(found[-1].name[4:] or 0) + 1}"
 
     def write(self, name: str, contents: str | bytes) -> None:
         """Writes one of its files; a full disk is the user's to mend, so it is said in one line."""
         if not dist.is_first():
             return
         contents = contents.encode() if isinstance(contents, str) else contents
-        try:
+        with self._told(name):
             write_atomically(self.path / name, contents)
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise JalError(
                 f"cannot write {self.path / name}: {error.strerror or error}; what was written before "
@@ -157,13 +253,32 @@ class Workdir:
         """Writes one of its files as JSON."""
         self.write(name, json.dumps(values, indent=2, sort_keys=True) + "\n")
 
-    def write_metrics(self, group: list[pd.DataFrame], *, group_finished: bool) -> None:
-        """Replaces metrics.csv: all finished groups, and the rounds of the current one."""
-        frame = pd.concat(group, ignore_index=True).sort_values(["run", "round"])
-        text = self._finished_csv + frame.to_csv(index=False, header=not self._finished_csv)
-        self.write(METRICS, text)
+    def replace_table(self, name: str, group: pd.DataFrame, *, group_finished: bool) -> None:
+        """Replaces a table: the rows of all finished groups, and those of the current one."""
+        if group.empty:
+            return
+        text = self._done[name] + group.to_csv(index=False, header=not self._done[name])
+        self.write(name, text)
         if group_finished:
-            self._finished_csv = text
+            self._done[name] = text
+
+    def append_table(self, name: str, rows: pd.DataFrame) -> None:
+        """Adds rows to a table; in a bucket, where nothing can be appended, when the group is done."""
+        if not dist.is_first() or "://" in str(self.path):
+            return
+        path = Path(self.path) / name
+        with self._told(name), open(path, "ab") as table:
+            table.write(rows.to_csv(index=False, header=table.tell() == 0).encode())
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """A table of a finished sweep."""
+        contents = whole_lines((self.path / name).read_bytes())
+        return pd.read_csv(
+            io.BytesIO(contents),
+            keep_default_na=False,
+            na_values=[""],
+            float_precision="round_trip",
+        )
 
     def finish(self) -> None:
         """Marks the sweep finished."""
