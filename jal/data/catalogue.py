@@ -1,4 +1,7 @@
-"""Every data set of the two papers: where it is, its classes, its splits."""
+"""Every data set of the two papers: where it is, its classes, its splits.
+
+A table, and so in one file however long it grows.
+"""
 
 from __future__ import annotations
 
