@@ -84,16 +84,16 @@ def _key_help(fields: Mapping[str, Field]) -> str:
 
 
 def _sweep_epilog() -> str:
-    from jal.selection import INITS, STRATEGIES
+    from jal.selection import names
     from jal.settings.loading import shipped_configs
     from jal.sweeps.config import SWEEP_FIELDS
 
     return _SWEEP_EPILOG.format(
         keys=_key_help(SWEEP_FIELDS),
         strategies=textwrap.fill(
-            ", ".join(STRATEGIES), 96, subsequent_indent=" " * len("strategies: ")
+            ", ".join(names("strategy")), 96, subsequent_indent=" " * len("strategies: ")
         ),
-        inits=", ".join(INITS),
+        inits=", ".join(names("init")),
         configs=", ".join(shipped_configs()),
     )
 

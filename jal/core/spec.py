@@ -21,10 +21,18 @@ def option(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Choice:
-    """A strategy or an initialisation by name, with options: `dropquery(draws=5)`."""
+    """A strategy or an initialisation by name, with options: `dropquery(draws=5)`.
+
+    Attributes:
+      name: what it is called, also in results.
+      options: (name, value) pairs in the order of their names.
+      factory: a user's own factory or ready-made `Strategy` of that name, so that two of one name share
+        no compiled program; None for what jal brings.
+    """
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
+    factory: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         if not self.options:

@@ -9,25 +9,10 @@ from jal.core.precision import PRECISION
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.learners import probe
-from jal.ops.chunks import map_rows, over_true
+from jal.ops.chunks import map_rows
 from jal.ops.distances import normalise, squared_distances
 from jal.selection import batches
-
-_LABELLED_BLOCK = 256
-
-
-def class_means(view: View) -> tuple[Array, Array]:
-    """The mean embedding f32[C, D] of each class's labelled samples, and bool[C] which have any."""
-
-    def add(sums: tuple[Array, Array], positions: Array, valid: Array) -> tuple[Array, Array]:
-        embedded = probe.embed(view.probe, view.features[positions])
-        member = (view.labels[positions] == jnp.arange(view.num_classes)[:, None]) & valid
-        member = member.astype(jnp.float32)
-        return sums[0] + jnp.dot(member, embedded, precision=PRECISION), sums[1] + member.sum(1)
-
-    zeros = jnp.zeros((view.num_classes, view.features.shape[1])), jnp.zeros(view.num_classes)
-    sums, counts = over_true(view.labelled, add, zeros, _LABELLED_BLOCK)
-    return sums / jnp.maximum(counts, 1)[:, None], counts > 0
+from jal.selection.means import class_means
 
 
 def flips(view: View, radius: float) -> Array:
@@ -39,7 +24,7 @@ def flips(view: View, radius: float) -> Array:
     W(p - onehot ŷ), so its norm and the change of the logits need only WᵀW; only its direction
     counts, so the residual is scaled to survive a prediction of all but 1.
     """
-    anchors, seen = class_means(view)
+    anchors, seen = class_means(view, lambda rows: probe.embed(view.probe, rows))
     gram = jnp.dot(view.probe.kernel.T, view.probe.kernel, precision=PRECISION)
 
     def chunk(_: Array, rows: Array) -> Array:
@@ -77,13 +62,12 @@ def alfamix(*, epsilon: float = 0.2) -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        unlabelled = ~view.labelled
-        candidates = flips(view, epsilon * view.features.shape[1] ** -0.5) & unlabelled
+        candidates = flips(view, epsilon * view.features.shape[1] ** -0.5) & view.available
         picks = batches.cluster_representatives(
-            key,
+            view.clustering,
             view.features,
             candidates,
-            unlabelled,
+            view.available,
             lambda rows: normalise(probe.embed(view.probe, rows)),
             k,
         )

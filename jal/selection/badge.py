@@ -67,7 +67,7 @@ def _gradient_products(view: View, held: Array | None, position: Array) -> Array
 def badge() -> Strategy:
     """k-means++ seeds of the gradient embeddings of the last layer.
 
-    Ash et al. (ICLR 2020), algorithm 1. The first pick is uniform over the unlabelled samples, each
+    Ash et al. (ICLR 2020), algorithm 1. The first pick is uniform over the available samples, each
     next one is drawn in proportion to its squared distance to the nearest pick; uniformly once all
     those distances are 0.
     """
@@ -91,7 +91,7 @@ def badge() -> Strategy:
                 allowed.at[chosen].set(False),
             )
 
-        start = (jnp.zeros(k, jnp.int32), jnp.zeros(norms.shape), ~view.labelled)
+        start = (jnp.zeros(k, jnp.int32), jnp.zeros(norms.shape), view.available)
         return lax.fori_loop(0, k, pick, start)[0], state
 
     return Strategy(select)

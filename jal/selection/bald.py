@@ -35,10 +35,9 @@ def bald(
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        draw_key, batch_key = jax.random.split(key)
-        information = scores.mutual_information(draw_key, view, draws)
+        information = scores.mutual_information(jax.random.split(key)[0], view, draws)
         picks = batches.by_score(
-            batch_key,
+            jax.random.split(view.clustering)[1],
             information,
             view,
             k,
@@ -74,6 +73,6 @@ def powerbald(*, draws: int = 20, power: float = 1.0) -> Strategy:
         draw_key, batch_key = jax.random.split(key)
         information = scores.mutual_information(draw_key, view, draws)
         logs = power * jnp.log(jnp.maximum(information, _TINY))
-        return batches.gumbel_top_k(batch_key, logs, ~view.labelled, k), state
+        return batches.gumbel_top_k(batch_key, logs, view.available, k), state
 
     return Strategy(select)

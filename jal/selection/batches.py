@@ -1,4 +1,4 @@
-"""From scores or candidates to k distinct unlabelled picks."""
+"""From scores or candidates to k distinct available picks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jal.ops.distances import normalise
 from jal.ops.kmeans import Space, representatives
 
 _LOWEST = -3e38
-BALANCED_SHARE = 0.1  # of the unlabelled, by score, from which a balanced batch is taken
+BALANCED_SHARE = 0.1  # of the available, by score, from which a balanced batch is taken
 
 
 def top_k(scores: Array, allowed: Array, k: int) -> Array:
@@ -115,26 +115,27 @@ def by_score(
     """i32[k]: picks by score, with the options of the DropQuery paper's code.
 
     Args:
-      key: drives the clustering.
+      key: drives the clustering: `view.clustering`, or what is split off it.
       scores: f32[N], higher is better.
-      view: for the labelled mask and the features.
+      view: for what is available and the features.
       k: how many to return.
       oversample: keep the best oversample·k, then return their k-means representatives.
       typical: keep those whose scores are in the middle of the ranking, not at its top.
       balanced: take them evenly from the predicted classes, with neither of the other two.
     """
-    unlabelled = ~view.labelled
+    allowed = view.available
     if balanced:
-        return balanced_top_k(scores, predicted_classes(view), unlabelled, k)
+        return balanced_top_k(scores, predicted_classes(view), allowed, k)
     if oversample == 1 and not typical:
-        return top_k(scores, unlabelled, k)
-    order = jnp.argsort(jnp.where(unlabelled, -scores, jnp.inf))
-    available = unlabelled.sum()
-    budget = jnp.minimum(oversample * k, available)
-    start = available // 2 - budget // 2 if typical else 0
+        return top_k(scores, allowed, k)
+    # Finite, so that no score puts a row behind those that may not be picked.
+    order = jnp.argsort(jnp.where(allowed, -jnp.nan_to_num(scores, nan=_LOWEST), jnp.inf))
+    count = allowed.sum()
+    budget = jnp.minimum(oversample * k, count)
+    start = count // 2 - budget // 2 if typical else 0
     if oversample == 1:
         return lax.dynamic_slice_in_dim(order, start, k).astype(jnp.int32)
     rank = jnp.arange(order.shape[0])
     kept = (rank >= start) & (rank < start + budget)
-    candidates = jnp.zeros_like(unlabelled).at[order].set(kept)
-    return cluster_representatives(key, view.features, candidates, unlabelled, normalise, k)
+    candidates = jnp.zeros_like(allowed).at[order].set(kept)
+    return cluster_representatives(key, view.features, candidates, allowed, normalise, k)

@@ -54,7 +54,7 @@ def coreset() -> Strategy:
                 allowed.at[chosen].set(False),
             )
 
-        start = (jnp.zeros(k, jnp.int32), _distances_to_labelled(view), ~view.labelled)
+        start = (jnp.zeros(k, jnp.int32), _distances_to_labelled(view), view.available)
         return lax.fori_loop(0, k, pick, start)[0], state
 
     return Strategy(select)

@@ -60,20 +60,19 @@ def dropquery(
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        draw_key, batch_key = jax.random.split(key)
         drawn_probe = view.probe if rate is None else replace(view.probe, dropout=rate)
         mismatches = scores.dropout_mismatches(
-            draw_key, replace(view, probe=drawn_probe), draws, rescale=rescale
+            jax.random.split(key)[0], replace(view, probe=drawn_probe), draws, rescale=rescale
         )
-        unlabelled = ~view.labelled
-        candidates = _candidates(mismatches, unlabelled, draws // 2, relax * k)
+        candidates = _candidates(mismatches, view.available, draws // 2, relax * k)
         embed: Space = (
             normalise
             if space == "features"
             else lambda rows: normalise(probe.embed(view.probe, rows))
         )
+        cluster_key = jax.random.split(view.clustering)[1]
         picks = batches.cluster_representatives(
-            batch_key, view.features, candidates, unlabelled, embed, k
+            cluster_key, view.features, candidates, view.available, embed, k
         )
         return picks, state
 

@@ -8,6 +8,7 @@ from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.learners import probe
 from jal.ops.chunks import map_rows
 from jal.selection import batches
+from jal.selection.means import class_means
 
 
 def feature_distances(view: View) -> Array:
@@ -15,17 +16,12 @@ def feature_distances(view: View) -> Array:
 
     Infinite where no labelled sample has that class.
     """
-    width, classes = view.features.shape[1], view.num_classes
-    # Unlabelled rows have label -1; they go to a spare row that is dropped.
-    home = jnp.where(view.labelled, view.labels, classes)
-    counts = jnp.zeros(classes + 1).at[home].add(1.0)[:classes]
-    sums = jnp.zeros((classes + 1, width)).at[home].add(view.features.astype(jnp.float32))
-    means = sums[:classes] / jnp.maximum(counts, 1)[:, None]
+    means, seen = class_means(view, lambda rows: rows.astype(jnp.float32))
 
     def chunk(index: Array, rows: Array) -> Array:
         predicted = jnp.argmax(probe.logits(view.probe, rows), axis=1)
         distance = jnp.linalg.norm(rows.astype(jnp.float32) - means[predicted], axis=1)
-        return jnp.where(counts[predicted] > 0, distance, jnp.inf)
+        return jnp.where(seen[predicted], distance, jnp.inf)
 
     return map_rows(chunk, view.features)
 
@@ -40,6 +36,8 @@ def featdist(*, balanced: bool = False) -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        return batches.by_score(key, feature_distances(view), view, k, balanced=balanced), state
+        return batches.by_score(
+            view.clustering, feature_distances(view), view, k, balanced=balanced
+        ), state
 
     return Strategy(select)

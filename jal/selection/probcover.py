@@ -11,11 +11,10 @@ from jax import lax
 
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
-from jal.ops import kmeans as cluster
 from jal.ops.chunks import fold_rows, over_true
-from jal.ops.distances import normalise
 from jal.ops.neighbours import inverse_norms, over_pairs, unit_distances
 from jal.selection import batches
+from jal.selection.clusters import cluster_pool
 
 _BLOCK = 64
 
@@ -44,15 +43,6 @@ class Cover(NamedTuple):
 
     covered: Array
     degrees: Array
-
-
-def pseudo_labels(key: Key, features: Array, k: int) -> Array:
-    """i32[N]: the k-means cluster of each normalised row."""
-    gather_key, kmeans_key = jax.random.split(key)
-    everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER * k
-    sample = cluster.gather(gather_key, features, everything, normalise, limit)
-    centroids = cluster.kmeans(kmeans_key, sample, k)
-    return cluster.assign(features, normalise, centroids)[0]
 
 
 def distance_to_others(features: Array, scales: Array, labels: Array) -> Array:
@@ -154,7 +144,7 @@ def probcover(
     def prepare(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Balls:
         scales = inverse_norms(pool.features)
         if delta is None:
-            labels = pseudo_labels(key, pool.features, min(pool.num_classes, pool.size))
+            labels = cluster_pool(key, pool.features, min(pool.num_classes, pool.size))
             others = distance_to_others(pool.features, scales, labels)
             radius = largest_pure_radius(others, purity, steps)
         else:
@@ -182,7 +172,7 @@ def probcover(
             return picks.at[index].set(chosen[0]), allowed.at[chosen[0]].set(False), cover
 
         nothing = jnp.zeros(k, jnp.int32)
-        picks, _, cover = lax.fori_loop(0, k, pick, (nothing, ~view.labelled, state))
+        picks, _, cover = lax.fori_loop(0, k, pick, (nothing, view.available, state))
         return picks, cover
 
     return Strategy(select, start, prepare)

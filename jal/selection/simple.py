@@ -16,7 +16,7 @@ def random() -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        return batches.uniform(key, ~view.labelled, k), state
+        return batches.uniform(key, view.available, k), state
 
     return Strategy(select)
 
@@ -30,9 +30,8 @@ def centroid() -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        allowed = ~view.labelled
         picks = batches.cluster_representatives(
-            key, view.pool_features, allowed, allowed, normalise, k
+            view.clustering, view.pool_features, view.available, view.available, normalise, k
         )
         return picks, state
 

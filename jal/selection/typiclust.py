@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jal.core.types import Array, Cache, Key, Strategy, View
 from jal.errors import JalError
-from jal.ops import kmeans as cluster
 from jal.ops.chunks import over_true
 from jal.ops.distances import normalise, squared_distances
 from jal.selection import batches
+from jal.selection.clusters import cluster_pool
 
 _ROWS = 256
 _COLUMNS = 1024
@@ -64,18 +63,6 @@ def neighbour_distances(features: Array, members: Array, neighbours: int) -> Arr
     return over_true(members, block, jnp.full(members.shape, jnp.inf), _ROWS)
 
 
-def _cluster_pool(key: Key, features: Array, wanted: Array, largest: int) -> Clustering:
-    """k-means of the normalised rows into `wanted` clusters, at most `largest`."""
-    gather_key, kmeans_key = jax.random.split(key)
-    everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER
-    sample = cluster.gather(
-        gather_key, features, everything, normalise, limit * largest, limit * wanted
-    )
-    centroids = cluster.kmeans(kmeans_key, sample, largest, wanted)
-    assigned, _ = cluster.assign(features, normalise, centroids, wanted)
-    return Clustering(assigned, wanted)
-
-
 def _next_cluster(visits: Array, small: Array, rank: Array, left: Array) -> Array:
     """i32[]: of the clusters with rows left: not small, then fewest visits, then lowest rank."""
     usable = left > 0
@@ -91,7 +78,7 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
     The pool is clustered into as many clusters as there will be labels, at most `clusters`; the
     clusters are asked in turn, those with the fewest labels first and of them the largest, each for
     its most typical sample: the one of least mean squared distance to its neighbours among what is
-    still unlabelled there. Clusters are made anew each round until there are `clusters` of them.
+    still available there. Clusters are made anew each round until there are `clusters` of them.
 
     Args:
       neighbours: how many nearest ones typicality looks at, at most half of what is left of a cluster.
@@ -120,15 +107,16 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
         state = lax.cond(
             wanted == state.clusters,
             lambda: state,
-            lambda: _cluster_pool(key, view.pool_features, wanted, most),
+            lambda: Clustering(
+                cluster_pool(view.clustering, view.pool_features, most, wanted), wanted
+            ),
         )
-        unlabelled = ~view.labelled
 
         def count(rows: Array) -> Array:
             return jnp.zeros(most, jnp.int32).at[state.assigned].add(rows.astype(jnp.int32))
 
-        sizes, left = count(jnp.ones_like(unlabelled)), count(unlabelled)
-        rank = jnp.argsort(jnp.lexsort((-sizes, sizes - left))).astype(jnp.int32)
+        sizes, left = count(jnp.ones_like(view.available)), count(view.available)
+        rank = jnp.argsort(jnp.lexsort((-sizes, count(view.labelled)))).astype(jnp.int32)
 
         def pick(index: Array, carry: tuple) -> tuple:
             picks, allowed, left, visits = carry
@@ -143,7 +131,7 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
                 visits.at[asked].add(1),
             )
 
-        nothing = jnp.zeros(k, jnp.int32), unlabelled, left, jnp.zeros(most, jnp.int32)
+        nothing = jnp.zeros(k, jnp.int32), view.available, left, jnp.zeros(most, jnp.int32)
         return lax.fori_loop(0, k, pick, nothing)[0], state
 
     return Strategy(select, start)

@@ -16,10 +16,15 @@ def _by_predictive(
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        score_key, batch_key = jax.random.split(key)
-        values = scores.predictive(score_key, view, score, dropout=dropout)
+        values = scores.predictive(jax.random.split(key)[0], view, score, dropout=dropout)
         picks = batches.by_score(
-            batch_key, values, view, k, oversample=oversample, typical=typical, balanced=balanced
+            jax.random.split(view.clustering)[1],
+            values,
+            view,
+            k,
+            oversample=oversample,
+            typical=typical,
+            balanced=balanced,
         )
         return picks, state
 

@@ -17,7 +17,6 @@ from jal.core.spec import (
     ProbeSpec,
     PropagationSpec,
     make_batches,
-    parse_choices,
 )
 from jal.engine.group import PURPOSES, Group
 from jal.engine.layout import MODES
@@ -68,14 +67,6 @@ def _floats(name: str, value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in values)
 
 
-def _choices(value: Any) -> tuple[Choice, ...]:
-    """A field of names: text as typed, or a tuple that the command line has already split."""
-    choices = parse_choices(value if isinstance(value, str) else tuple(map(str, value)))
-    if not choices:
-        raise JalError("no strategy is asked for; name at least one.")
-    return tuple(dict.fromkeys(choices))
-
-
 def load_first_indices(path: str) -> np.ndarray:
     """The first indices of a `given(path=…)` init: [k] or [seeds, k] from .npy, or the one array of .npz.
 
@@ -114,13 +105,21 @@ def _first_indices(array: Any, size: int, pool_size: int, seeds: int, arms: int)
     return np.tile(np.broadcast_to(array, (seeds, size)).astype(np.int32), (arms, 1))
 
 
+def described(config: ConfigDict) -> dict[str, Any]:
+    """The config as plain values, for a file: strategies of a user's own by their names."""
+    values = config.to_dict()
+    kinds: tuple[tuple[str, selection.Kind], ...] = (("strategies", "strategy"), ("inits", "init"))
+    for key, kind in kinds:
+        if not selection.is_text(values[key]):
+            values[key] = [str(choice) for choice in selection.as_choices(values[key], kind)]
+    return values
+
+
 def _inits(config: ConfigDict, strategy: Choice) -> tuple[Choice, ...]:
-    choices = _choices(config.inits)
+    default = selection.default_init(strategy.name)
+    asked = selection.as_choices(config.inits, "init")
     return tuple(
-        dict.fromkeys(
-            selection.default_init(strategy.name) if choice == Choice("default") else choice
-            for choice in choices
-        )
+        dict.fromkeys(default if init == selection.DEFAULT_INIT else init for init in asked)
     )
 
 
@@ -140,7 +139,7 @@ def check_names(config: ConfigDict) -> None:
         raise JalError(
             "execution.checkpoints_kept must be at least 1 and execution.checkpoint_seconds at least 0."
         )
-    for strategy in _choices(config.strategies):
+    for strategy in selection.as_choices(config.strategies):
         selection.make_strategy(strategy)
         for init in _inits(config, strategy):
             selection.make_init(init)
@@ -224,7 +223,7 @@ def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tu
     )
     seeds = parse_seeds(config.seeds)
     groups = []
-    for strategy in _choices(config.strategies):
+    for strategy in selection.as_choices(config.strategies):
         for init, (rates, probe, lora) in product(_inits(config, strategy), _arms(config)):
             indices = None
             if init.name == "given":

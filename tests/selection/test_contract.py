@@ -15,11 +15,11 @@ from strategy_views import make_view
 
 import jal
 from jal import experiment
+from jal.core.spec import Choice
+from jal.core.types import Pool, View
 from jal.ops.chunks import CHUNK
 from jal.pools.features import LoadedPool
 from jal.selection import INITS, STRATEGIES, make_init, make_strategy
-from jal.core.spec import Choice
-from jal.core.types import Pool, View
 
 ROWS, K = 61, 5
 SCHEDULE = (8, K, K)

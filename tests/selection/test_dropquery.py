@@ -162,7 +162,11 @@ def test_no_candidate_at_all_is_a_random_batch() -> None:
     view = view.replace(probe=view.probe.replace(dropout=0.0))
     made, k = strategy(), 6
     keys = jax.random.split(jax.random.key(0), 300)
-    chosen = np.asarray(jax.jit(jax.vmap(lambda key: made.select(key, view, (), (), k)[0]))(keys))
+
+    def pick(key: jax.Array) -> jax.Array:
+        return made.select(key, view.replace(clustering=key), (), (), k)[0]
+
+    chosen = np.asarray(jax.jit(jax.vmap(pick))(keys))
     assert all(len(set(row)) == k for row in chosen.tolist())
     share = np.bincount(chosen.ravel(), minlength=30) / 300
     unlabelled = ~np.asarray(view.labelled)

@@ -10,8 +10,10 @@ from strategy_views import embeddings, logits, make_view, probabilities_of, unit
 from jal.core.spec import Choice
 from jal.core.types import View
 from jal.errors import JalError
+from jal.learners import probe
 from jal.selection import make_strategy
-from jal.selection.alfamix import class_means, flips
+from jal.selection.alfamix import flips
+from jal.selection.means import class_means
 
 find = jax.jit(flips, static_argnums=1)
 
@@ -70,7 +72,7 @@ def test_a_prediction_of_all_but_one_still_has_a_direction() -> None:
 
 def test_anchors_are_the_means_of_seen_classes_only() -> None:
     view = make_view(5, rows=700, labelled=600, seen=(1, 3))
-    means, seen = class_means(view)
+    means, seen = class_means(view, lambda rows: probe.embed(view.probe, rows))
     assert np.flatnonzero(seen).tolist() == [1, 3]
     points, labels = embeddings(view), np.asarray(view.labels)
     for label in (1, 3):

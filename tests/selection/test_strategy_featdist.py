@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from strategy_views import make_view
 
 from jal.core.spec import Choice
 from jal.core.types import View
@@ -22,7 +23,10 @@ def view(rows: int = 40, classes: int = 4, seen: int = 3, seed: int = 0) -> View
     kernel = jnp.asarray(random.normal(size=(5, classes)), jnp.float32)
     labelled = jnp.arange(rows) < 9
     labels = jnp.where(labelled, jnp.arange(rows) % seen, -1)
-    return View(features, features, labelled, labels, head.replace(kernel=kernel), classes)
+    return make_view(seed, rows, 5, classes).replace(
+        features=features, pool_features=features, labelled=labelled, available=~labelled,
+        labels=labels, order=jnp.arange(rows), count=labelled.sum(), probe=head.replace(kernel=kernel),
+    )  # fmt: skip
 
 
 def oracle(at: View) -> np.ndarray:

@@ -12,7 +12,7 @@ from jal.core.spec import Choice
 from jal.core.types import Pool, View
 from jal.errors import JalError
 from jal.selection import make_init, make_strategy
-from jal.selection.probcover import pseudo_labels
+from jal.selection.clusters import cluster_pool
 
 PICKS = 6
 strategy = make_strategy(Choice("probcover"))
@@ -63,7 +63,7 @@ def test_radius_degrees_and_three_rounds_are_the_oracles(seed: int) -> None:
     view, key = make_view(seed, rows=83, dimension=4, labelled=3), jax.random.key(seed)
     cache = prepare(key, pool_of(view), ())
     distances = distances_of(view)
-    labels = np.asarray(pseudo_labels(key, view.pool_features, view.num_classes))
+    labels = np.asarray(cluster_pool(key, view.pool_features, view.num_classes))
     radius = oracle_radius(distances, labels)
     assert float(cache.radius) == radius
     graph = Graph(distances, radius)
@@ -74,9 +74,8 @@ def test_radius_degrees_and_three_rounds_are_the_oracles(seed: int) -> None:
     state = start(key, view, cache)
     labelled = np.asarray(view.labelled).copy()
     for step in range(3):
-        picks, state = select_in_order(
-            jax.random.fold_in(key, step), view.replace(labelled=labelled), cache, state, PICKS
-        )
+        at = view.replace(labelled=labelled, available=~labelled)
+        picks, state = select_in_order(jax.random.fold_in(key, step), at, cache, state, PICKS)
         for pick in picks.tolist():
             assert not labelled[pick]
             if graph.edges.any():
@@ -105,7 +104,7 @@ def test_pools_longer_than_a_tile_and_stored_in_half_precision() -> None:
     cache = prepare(key, pool_of(half), ())
     units = unit_rows(half.pool_features)
     distances = np.sqrt(np.maximum(2 - 2 * units @ units.T, 0))
-    radius = oracle_radius(distances, np.asarray(pseudo_labels(key, half.pool_features, 5)))
+    radius = oracle_radius(distances, np.asarray(cluster_pool(key, half.pool_features, 5)))
     assert float(cache.radius) == radius
     # One row in a thousand may have a neighbour within rounding of δ.
     graph = Graph(distances, radius)

@@ -16,8 +16,8 @@ from jal.core.spec import Choice, ExperimentSpec
 from jal.core.types import Pool
 from jal.engine import programs
 from jal.pools.features import LoadedPool
+from jal.sweeps.api import run_sweep, sweep
 from jal.sweeps.config import sweep_config
-from jal.sweeps.run import run_sweep, sweep
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,11 @@ class StopAfter:
     def __init__(self, rounds: int) -> None:
         self.left = rounds
 
-    def start_group(self, group: Any) -> None:
+    def start(self, part: str, total: int, done: int = 0) -> None:
         pass
 
-    def finish_round(self, group: Any, finished: Any) -> None:
-        self.left -= 1
+    def advance(self, steps: int = 1, status: str = "") -> None:
+        self.left -= steps
         if self.left < 0:
             raise Stop
 

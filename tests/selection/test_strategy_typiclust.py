@@ -95,8 +95,10 @@ def test_clusters_grow_with_the_labels_then_stay() -> None:
     ask = jax.jit(few.select, static_argnums=4)
     state, counts, clusterings = few.start(key, view, ()), [], []
     for step in range(4):
-        picks, state = ask(jax.random.fold_in(key, step), view, (), state, 4)
-        view = view.replace(labelled=view.labelled.at[picks].set(True))
+        now = jax.random.fold_in(key, step)
+        picks, state = ask(now, view.replace(clustering=now), (), state, 4)
+        labelled = view.labelled.at[picks].set(True)
+        view = view.replace(labelled=labelled, available=~labelled)
         counts.append(int(state.clusters))
         clusterings.append(state.assigned.tolist())
     assert counts == [8, 12, 12, 12]

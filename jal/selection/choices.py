@@ -1,0 +1,174 @@
+"""From what users pass (text, strategies, factories, mappings) to choices, and from those to strategies."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from jal.core.spec import Choice, parse_choices
+from jal.core.types import Strategy, no_state
+from jal.errors import JalError
+from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, DEFAULT_INITS, Kind
+from jal.selection.registry import check_name, find
+
+One: TypeAlias = str | Choice | Strategy | Callable[..., Strategy]
+Choices: TypeAlias = One | Mapping[str, Strategy | Callable[..., Strategy]] | Iterable[One]
+
+
+def as_choices(value: Choices, kind: Kind = "strategy") -> tuple[Choice, ...]:
+    """What is asked for, each once, in order.
+
+    Args:
+      value: text as in "random, dropquery(draws=5)", a `Choice`, a `Strategy`, a factory of one, a
+        mapping of names to these last two, or a sequence of any of these.
+      kind: "strategy" or "init"; of the latter, "default" stands for each strategy's own.
+
+    Returns:
+      Choices whose names are known; one of a user's carries the factory.
+
+    Raises:
+      JalError: on an unknown name, with the nearest one; on two that share a name; on anything else.
+    """
+    choices = tuple(dict.fromkeys(_read(value, kind)))
+    if not choices:
+        raise JalError(f"no {kind} is asked for; name at least one.")
+    owners: dict[str, Any] = {}
+    for choice in choices:
+        if owners.setdefault(choice.name, choice.factory) != choice.factory:
+            raise JalError(
+                f"two different {_plural(kind)} are called {choice.name!r}; pass them in a mapping that "
+                f"names each, as in {{'{choice.name}_a': …, '{choice.name}_b': …}}."
+            )
+    return choices
+
+
+def is_text(value: Any) -> bool:
+    """Whether names alone are given: one text or a sequence of them."""
+    if isinstance(value, str):
+        return True
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+
+
+def _plural(kind: Kind) -> str:
+    return {"strategy": "strategies", "init": "inits"}[kind]
+
+
+def _read(value: Any, kind: Kind) -> list[Choice]:
+    if isinstance(value, str):
+        return [_known(choice, kind) for choice in parse_choices(value)]
+    if isinstance(value, Choice):
+        return [_known(value, kind)]
+    if isinstance(value, Mapping):
+        return [_own(made, kind, name) for name, made in value.items()]
+    if isinstance(value, Strategy) or callable(value):  # a Strategy is a tuple too
+        return [_own(value, kind)]
+    if isinstance(value, Iterable):
+        return [choice for item in value for choice in _read(item, kind)]
+    raise JalError(
+        f"{_plural(kind)} takes names, Strategy objects, functions that return one, or a mapping of "
+        f"names to these, not {value!r}."
+    )
+
+
+def _known(choice: Choice, kind: Kind) -> Choice:
+    """The choice with the factory behind its name, where that is a user's."""
+    if choice.factory is not None or choice.name in BUILT_IN[kind]:
+        return choice
+    if kind == "init" and choice == DEFAULT_INIT:
+        return choice
+    return replace(choice, factory=find(kind, choice.name))
+
+
+def _own(made: Any, kind: Kind, name: str | None = None) -> Choice:
+    """The choice of a user's own strategy or factory, named after its function unless a name is given."""
+    if not (isinstance(made, Strategy) or callable(made)):
+        raise JalError(
+            f"{kind} {name!r} is {made!r}; a mapping holds Strategy objects or functions that return one."
+        )
+    if name is None:
+        function = made.select if isinstance(made, Strategy) else made
+        word = "__qualname__" if isinstance(made, Strategy) else "__name__"
+        name = str(getattr(function, word, "")).partition(".")[0]
+        if BUILT_IN[kind].get(name) is made:
+            return Choice(name)
+        if not name.isidentifier():
+            raise JalError(f"a {kind} has no name of its own; pass a mapping: {{'my_name': …}}.")
+    check_name(kind, name)
+    try:
+        hash(made)
+    except TypeError as error:
+        raise JalError(f"{kind} {name!r} cannot be hashed; make it of plain functions.") from error
+    return Choice(name, (), made)
+
+
+def _check_options(kind: Kind, choice: Choice, factory: Any) -> None:
+    options = {} if isinstance(factory, Strategy) else inspect.signature(factory).parameters
+    takes_any = any(option.kind is option.VAR_KEYWORD for option in options.values())
+    for name, value in choice.options:
+        if name not in options:
+            if takes_any:
+                continue
+            known = ", ".join(options) or "none"
+            raise JalError(f"{kind} {choice.name!r} has no option {name!r}; it has {known}.")
+        default = options[name].default
+        if default is inspect.Parameter.empty or (default is None and choice.factory is not None):
+            continue  # a user's own may mean anything
+        expected = float if default is None else type(default)
+        number = isinstance(value, (int, float) if expected is float else expected)
+        if not number or isinstance(value, bool) != (expected is bool):
+            raise JalError(
+                f"{kind} {choice.name!r}: {name} is {value!r}; it takes a {expected.__name__}."
+            )
+    missing = [
+        name
+        for name, option in options.items()
+        if option.default is option.empty
+        and option.kind not in (option.VAR_KEYWORD, option.VAR_POSITIONAL)
+        and name not in dict(choice.options)
+    ]
+    if missing:
+        raise JalError(f"{kind} {choice.name!r} needs a value for {', '.join(missing)}.")
+
+
+def _build(kind: Kind, choice: Choice) -> Strategy:
+    factory = find(kind, choice.name) if choice.factory is None else choice.factory
+    _check_options(kind, choice, factory)
+    made = factory if isinstance(factory, Strategy) else factory(**dict(choice.options))
+    if not isinstance(made, Strategy):
+        raise JalError(
+            f"{kind} {choice.name!r}: its function returns a {type(made).__name__}, not a Strategy."
+        )
+    return made
+
+
+def make_strategy(choice: Choice) -> Strategy:
+    """The strategy of that name with those options.
+
+    Raises:
+      JalError: on an unknown name, an unknown or missing option or one of the wrong type.
+    """
+    return _build("strategy", choice)
+
+
+def make_init(choice: Choice) -> Strategy:
+    """The initialisation of that name with those options; raises as `make_strategy` does."""
+    return _build("init", choice)
+
+
+def default_init(strategy: str) -> Choice:
+    """The initialisation a strategy starts from unless told otherwise."""
+    return Choice(DEFAULT_INITS.get(strategy, "random"))
+
+
+def is_init_of(init: Choice, strategy: Choice) -> bool:
+    """Whether the init is the strategy itself, so that both read one cache."""
+    if init != strategy:
+        return False
+    return init.factory is not None or find("init", init.name) is find("strategy", strategy.name)
+
+
+def has_state(choice: Choice) -> bool:
+    """Whether the strategy keeps a state of its own during a run."""
+    return make_strategy(choice).start is not no_state

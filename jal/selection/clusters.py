@@ -1,0 +1,27 @@
+"""k-means of a whole pool on its normalised rows."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jal.core.types import Array, Key
+from jal.ops import kmeans as cluster
+from jal.ops.distances import normalise
+
+
+def cluster_pool(key: Key, features: Array, k: int, active: Array | int | None = None) -> Array:
+    """i32[N]: the k-means cluster of each normalised row.
+
+    Args:
+      key: drives which rows train the centroids, and the seeding.
+      features: f[N, D].
+      k: the number of clusters, static.
+      active: i32[], how many of them are in use; all by default.
+    """
+    gather_key, kmeans_key = jax.random.split(key)
+    active = k if active is None else active
+    everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER
+    sample = cluster.gather(gather_key, features, everything, normalise, limit * k, limit * active)
+    centroids = cluster.kmeans(kmeans_key, sample, k, active)
+    return cluster.assign(features, normalise, centroids, active)[0]
