@@ -208,9 +208,12 @@ def make_batches(
     return tuple(batches)
 
 
-def bucket(count: int, budget: int) -> int:
-    """The padded size of a labelled set of `count`: a power of two from 64 up, at most the budget."""
+def bucket(count: int) -> int:
+    """The padded size of a labelled set of `count`: a power of two from 64 up.
+
+    It knows nothing of the budget, so that a sweep may be extended by rounds and stay what it was.
+    """
     size = SMALLEST_BUCKET
     while size < count:
         size *= 2
-    return min(size, budget)
+    return size
