@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jal.pools.features import digits, from_npz, load_pool
     from jal.pools.images import from_images
     from jal.report import make_report, plot_curves
+    from jal.selection import register_init, register_strategy
     from jal.store.manifest import Store
     from jal.sweeps.api import SweepResult, run_sweep, sweep
     from jal.weights.peft import load_adapters
@@ -55,6 +56,8 @@ _HOMES = {
     "Strategy": "jal.core.types",
     "View": "jal.core.types",
     "Learner": "jal.core.types",
+    "register_strategy": "jal.selection",
+    "register_init": "jal.selection",
     "Pool": "jal.core.types",
     "JalError": "jal.errors",
 }
@@ -83,6 +86,8 @@ __all__ = [
     "make_experiment",
     "make_report",
     "plot_curves",
+    "register_init",
+    "register_strategy",
     "run_sweep",
     "sweep",
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from etils import epath
 
@@ -22,7 +24,7 @@ PAGE = "report.html"
 
 
 class Report(NamedTuple):
-    """What was written.
+    """What was written; printed it says where, in a notebook with a link.
 
     Attributes:
       page: the HTML file.
@@ -34,6 +36,21 @@ class Report(NamedTuple):
     figures: int
     tables: int
     study: Study
+
+    def __repr__(self) -> str:
+        return f"report: {self.page} ({self._beside()})"
+
+    def _repr_html_(self) -> str:
+        here, page = Path.cwd(), self.page.resolve()
+        # Relative where it can be: a notebook in a browser opens no file:// address.
+        link = quote(page.relative_to(here).as_posix()) if here in page.parents else page.as_uri()
+        return (
+            f'<p>report: <a href="{escape(link)}" target="_blank">{escape(str(self.page))}</a> '
+            f"({self._beside()})</p>"
+        )
+
+    def _beside(self) -> str:
+        return f"{self.figures} figures and {self.tables} tables beside it"
 
 
 def make_report(

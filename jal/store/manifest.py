@@ -40,6 +40,9 @@ class Store:
     path: str
     manifest: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return f"store {self.path}: {self.describe()}"
+
     @property
     def splits(self) -> dict[str, int]:
         """Images by split, those left out included."""
