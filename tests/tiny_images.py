@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import numpy as np
 
@@ -16,7 +18,8 @@ SPEC = ViTSpec(width=16, depth=3, heads=2, mlp_width=32, patch=8, image_size=(16
 
 def tiny_backbone(seed: int = 0, **changes: object) -> Backbone:
     spec = SPEC.replace(**changes)
-    params = jax.tree.map(np.asarray, vit.init(jax.random.key(seed), spec))
+    made = jax.jit(partial(vit.init, spec=spec))(jax.random.key(seed))  # one program, not one an array
+    params = jax.tree.map(np.asarray, made)
     # Larger than at initialisation, so that attention is not uniform.
     params["blocks"] = jax.tree.map(
         lambda leaf: leaf * 5 if leaf.ndim > 2 else leaf, params["blocks"]
