@@ -208,6 +208,11 @@ def _report(arguments: argparse.Namespace, rest: list[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code (2 when the input is wrong)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(
+            stream, "reconfigure"
+        ):  # a terminal that lacks a character shows a question mark
+            stream.reconfigure(errors="replace")
     parser = _parser()
     parsed, rest = parser.parse_known_args(arguments)
     if parsed.version:

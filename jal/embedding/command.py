@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jal.errors import JalError
+from jal.settings.console import make_console
 from jal.settings.devices import configure_jax
 from jal.settings.loading import load_config
+from jal.settings.process import check_devices
 from jal.settings.progress import Bar
 from jal.store.manifest import Store
 
@@ -32,21 +34,20 @@ def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -
 
     configure_jax()
 
-    from rich.console import Console
-
     from jal.embedding.run import embed
 
-    console = Console()
+    check_devices()
+    console = make_console()
     with Bar(console, "images") as progress:
         store = embed(config, progress)
     skipped = [
         (split, *image) for split, images in store.manifest["skipped"].items() for image in images
     ]
     for split, name, reason in skipped:
-        console.print(f"left out: {split}/{name} ({reason})", highlight=False, soft_wrap=True)
+        console.print(f"left out: {split}/{name} ({reason})")
     for note in _notes(store):
-        console.print(note, highlight=False, soft_wrap=True)
-    console.print(f"{store.describe()}\nstore: {store.path}", highlight=False, soft_wrap=True)
+        console.print(note)
+    console.print(f"{store.describe()}\nstore: {store.path}")
 
 
 def _notes(store: Store) -> list[str]:

@@ -50,7 +50,7 @@ def run(
     """
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     made = make_report(
         workdirs,
         out,
@@ -60,9 +60,7 @@ def run(
         title=title,
     )
     for note in made.study.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        console.print(f"note: {note}")
     console.print(
-        f"report:  {made.page} ({made.figures} figures and {made.tables} tables beside it)",
-        highlight=False,
-        soft_wrap=True,
+        f"report:  {made.page} ({made.figures} figures and {made.tables} tables beside it)"
     )

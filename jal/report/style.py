@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -85,6 +86,8 @@ def _figure_class() -> type[Figure]:
         from matplotlib.figure import Figure
     except ValueError:  # a backend that is not here, inherited from a notebook; none is needed
         os.environ.pop("MPLBACKEND", None)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # it stopped half way
         from matplotlib.figure import Figure
 
     class PlainFigure(Figure):

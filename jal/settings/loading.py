@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -21,28 +24,58 @@ def shipped_configs() -> dict[str, Path]:
     return {} if folder is None else {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
-def find_config(reference: str) -> str:
-    """Resolves `--config`: a file, or the name of a shipped config; `:argument` is kept.
+def find_config(reference: str) -> tuple[Path, str | None]:
+    """Resolves `--config`: a file or the name of a shipped config, and what follows its last colon.
+
+    A file is a name with a folder or an ending; a bare word is a shipped config, whatever files of
+    that name there are.
 
     Raises:
       JalError: when there is no such file or name.
     """
-    name, colon, argument = reference.partition(":")
     shipped = shipped_configs()
-    if not Path(name).is_file():
-        if name not in shipped:
-            raise JalError(
-                f"there is no config {name!r}; give a file, or one of {', '.join(shipped)}."
-            )
-        name = str(shipped[name])
-    return f"{name}{colon}{argument}"
+    for name, argument in _splits(reference):
+        path = Path(name).expanduser()
+        if (path.suffix or len(path.parts) > 1) and path.is_file():
+            return path, argument
+    name, colon, argument = reference.partition(":")
+    if name in shipped:
+        return shipped[name], argument if colon else None
+    raise JalError(
+        f"there is no config {name!r}{did_you_mean(name, shipped)}; give a file, or one of "
+        f"{', '.join(shipped)}."
+    )
 
 
-def _reason(error: BaseException) -> str:
-    """What a config's own code raised, in one line, whatever has been wrapped around it."""
-    # ml_collections raises an error of the same type, whose text ends with the traceback's last line.
-    lines = str(error).strip().splitlines()
-    return re.sub(r"^[\w.]*Error: ", "", lines[-1].strip()) if lines else type(error).__name__
+def _splits(reference: str) -> Iterator[tuple[str, str | None]]:
+    """The ways to read a reference as a file and an argument: paths may hold colons too."""
+    yield reference, None
+    at = len(reference)
+    while (at := reference.rfind(":", 0, at)) >= 0:
+        yield reference[:at], reference[at + 1 :]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean …?)` where a known word is close, else nothing."""
+    close = get_close_matches(word, list(known), 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _made_by(path: Path, argument: str | None) -> ConfigDict:
+    """What the file's `get_config` returns."""
+    spec = spec_from_file_location(
+        "jal_config", path, loader=SourceFileLoader("jal_config", str(path))
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "get_config", None)):
+        raise JalError("it has no function get_config")
+    made = module.get_config() if argument is None else module.get_config(argument)
+    if not isinstance(made, ConfigDict):
+        raise JalError(f"its get_config returns a {type(made).__name__}, not a ConfigDict")
+    return made
 
 
 def load_config(reference: str, overrides: list[str]) -> ConfigDict:
@@ -58,31 +91,41 @@ def load_config(reference: str, overrides: list[str]) -> ConfigDict:
     from absl import flags
     from ml_collections import config_flags
 
-    path = find_config(reference)
-    words = iter(overrides)
-    keys = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not key.startswith("--config."):
-            raise JalError(f"unknown argument {word!r}; see --help.")
-        if not equals:
-            value = next(words, "")
-        keys[key.removeprefix("--config.")] = value
-
-    def read(words: list[str]) -> ConfigDict:
-        holder, argv = flags.FlagValues(), ["jal", f"--config={path}", *words]
-        config_flags.DEFINE_config_file("config", flag_values=holder, sys_argv=argv)
-        holder(argv)
-        return holder.config
-
+    path, argument = find_config(reference)
     try:
-        known = key_paths(read([]))
+        config = _made_by(path, argument)
     except Exception as error:
-        raise JalError(f"config {reference!r} does not load: {_reason(error)}") from error
-    for key in keys:
-        if key not in known:
-            raise JalError(f"unknown config key {key!r}; choose from {', '.join(known)}.")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise JalError(f"config {reference!r} does not load: {reason}") from error
+    known = key_paths(config)
+    values = _overrides(overrides, known)
+    holder = flags.FlagValues()
+    argv = ["jal", *(f"--config.{key}={value}" for key, value in values.items())]
     try:
-        return read([f"--config.{key}={value}" for key, value in keys.items()])
+        config_flags.DEFINE_config_dict("config", config, flag_values=holder, sys_argv=argv)
+        holder(argv)
     except (flags.Error, ValueError, TypeError) as error:
         raise JalError(f"bad value in the config: {' '.join(str(error).split())}") from error
+    return holder.config
+
+
+def _overrides(words: list[str], known: list[str]) -> dict[str, str]:
+    """The keys that command-line words set, and to what."""
+    values: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        key = name.removeprefix("--config.")
+        if key == name:
+            bare = name.lstrip("-")
+            meant = f"--config.{bare}{equals}{value}" if bare in known else ""
+            hint = f"did you mean {meant}?" if meant else "see --help."
+            raise JalError(f"unknown argument {word!r}; {hint}")
+        if key not in known:
+            raise JalError(
+                f"unknown config key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}."
+            )
+        if not equals and (value := next(rest, "")) == "":
+            raise JalError(f"{word} has no value; write {word}=VALUE.")
+        values[key] = value
+    return values

@@ -52,10 +52,10 @@ class Bar:
 
         self._console, self._unit, self._overall = console, unit, bool(total)
         self._bar = progress.Progress(
-            progress.TextColumn("[bold]{task.description}"),
+            progress.TextColumn("{task.description}", style="bold", markup=False),
             progress.BarColumn(bar_width=24),
             progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[status]}"),
+            progress.TextColumn("{task.fields[status]}", markup=False),
             progress.TimeElapsedColumn(),
             progress.TextColumn("elapsed,"),
             progress.TimeRemainingColumn(elapsed_when_finished=False),
@@ -99,4 +99,4 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Prints a sentence above the bar."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text)

@@ -18,6 +18,7 @@ from jal.pools.given import AnyPool, as_pool
 from jal.pools.images import ImagePool, LoraData
 from jal.schema import CURVES, DIGITS
 from jal.settings.keywords import plain, set_keywords
+from jal.settings.process import pinned
 from jal.settings.progress import Progress, Silent
 from jal.sweeps.config import SWEEP_FIELDS, names_images, sweep_config
 from jal.sweeps.groups import check_names
@@ -63,6 +64,7 @@ class SweepResult(NamedTuple):
         return f"results: {self.workdir}"
 
 
+@pinned()
 def run_sweep(
     config: ConfigDict,
     loaded: AnyPool | None = None,

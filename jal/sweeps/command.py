@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from jal.errors import JalError
 from jal.settings.devices import configure_jax
 from jal.settings.loading import load_config
+from jal.settings.process import check_devices, pinned
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
     from pandas import DataFrame
     from rich.console import Console
 
@@ -29,13 +31,16 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
     if "strategies" not in config or "execution" not in config:
         raise JalError(f"config {reference!r} is not one for jal sweep; try --config=dropquery.")
     configure_jax(config.execution.devices)
+    _run(config, workdir, overwrite)
 
-    from rich.console import Console
 
+@pinned()
+def _run(config: ConfigDict, workdir: str, overwrite: bool) -> None:
     from jal.engine import dist
     from jal.pools.from_config import load_data
     from jal.report import summary_table
     from jal.schema import CURVES
+    from jal.settings.console import make_console
     from jal.settings.progress import Bar
     from jal.sweeps.api import run_sweep
     from jal.sweeps.groups import check_names, make_groups
@@ -43,18 +48,15 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
 
     if config.execution.distributed:
         dist.initialise()
-    console = Console(quiet=not dist.is_first())
+    check_devices()
+    console = make_console(quiet=not dist.is_first())
     check_names(config)
-    loaded, images = load_data(
-        config, lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
-    )
+    loaded, images = load_data(config, console.print)
     groups = make_groups(config, loaded)
     batches = groups[0].spec.batches
     console.print(
         f"{loaded.description}; {sum(group.size for group in groups)} runs of {len(batches)} rounds up to "
-        f"{sum(batches)} labels",
-        highlight=False,
-        soft_wrap=True,
+        f"{sum(batches)} labels"
     )
     if len(batches) < config.rounds:
         console.print(f"the pool ends after {len(batches)} of the {config.rounds} rounds asked for")
@@ -71,8 +73,9 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
             images=images,
         )
     _print_table(console, summary_table(result.metrics))
-    console.print(f"curves:  {result.workdir}/{CURVES}", highlight=False, soft_wrap=True)
-    console.print(f"results: {result.workdir}", highlight=False, soft_wrap=True)
+    if result.workdir is not None and (result.workdir / CURVES).exists():
+        console.print(f"curves:  {result.workdir}/{CURVES}")
+    console.print(f"results: {result.workdir}")
 
 
 def _print_table(console: Console, table: DataFrame) -> None:

@@ -37,11 +37,10 @@ def contents(workdir: Path) -> tuple[str, pd.DataFrame]:
 @pytest.mark.slow
 def test_extended_by_rounds_and_by_seeds_it_is_what_it_would_have_been(tmp_path: Path) -> None:
     names = "random,typiclust"  # typiclust keeps a state of its own
-    with pytest.warns(UserWarning, match="extended"):
-        sweep(tmp_path / "a", 2, (1, 9), strategies=names)
-        sweep(tmp_path / "a", 4, (1, 9), strategies=names)
-        sweep(tmp_path / "a", 4, (1, 5, 9), strategies=names)
-        sweep(tmp_path / "a", 5, (1, 5, 9), strategies=names)
+    sweep(tmp_path / "a", 2, (1, 9), strategies=names)
+    for rounds, seeds in ((4, (1, 9)), (4, (1, 5, 9)), (5, (1, 5, 9))):
+        with pytest.warns(UserWarning, match="extended"):
+            sweep(tmp_path / "a", rounds, seeds, strategies=names)
     sweep(tmp_path / "b", 5, (1, 5, 9), strategies=names)
     (picks, metrics), (whole_picks, whole_metrics) = map(contents, (tmp_path / "a", tmp_path / "b"))
     assert picks == whole_picks
