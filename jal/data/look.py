@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from jal.data.depth import depth_of, is_deep_colour
 from jal.data.pixels import DARK, BadImageError, dark_note
 from jal.data.source import Source
 
+T = TypeVar("T")
 _OPENED, _DECODED = 64, 8  # images; opening reads a header, decoding all of a file
 
 
@@ -24,7 +26,7 @@ def notes(source: Source) -> tuple[str, ...]:
     """
     greys: list[tuple[float, float]] = []
     colours: list[int] = []
-    for value, limit in islice(_lightest(source), _DECODED):
+    for value, limit in _lightest(source):
         if limit:
             greys.append((value, limit))
         else:
@@ -43,30 +45,40 @@ def notes(source: Source) -> tuple[str, ...]:
     return source.notes + found
 
 
-def _lightest(source: Source) -> Iterator[tuple[float, float]]:
-    """What `_lightest_of` finds in images from all over a source, whose pixels were not seen yet."""
+def _lightest(source: Source) -> list[tuple[float, float]]:
+    """The lightest pixel, and the white, of a few images of more than 8 bits; white 0: 16-bit colour."""
+    looked = (_lightest_of(content, source) for content in _spread([*_deep(source)], _DECODED))
+    return [pair for pair in looked if pair is not None]
+
+
+def _deep(source: Source) -> Iterator[Path | bytes]:
+    """Images of more than 8 bits among some from all over a source, by their headers."""
     for records in source.splits.values():
-        share = min(len(records), -(-_OPENED // len(source.splits)))
-        for row in np.linspace(0, len(records) - 1, share, dtype=int).tolist():
+        for row in _spread(range(len(records)), -(-_OPENED // len(source.splits))):
             content = records[row].content
             if isinstance(content, np.ndarray):
                 return  # arrays were seen whole when they were read
-            try:
-                found = _lightest_of(content, source)
-            except BadImageError:
-                continue  # it will be named when it is its turn
-            if found:
-                yield found
+            deep = False
+            with suppress(BadImageError), opened(content, source.page) as file:
+                deep = depth_of(file) is not None or is_deep_colour(file)
+            if deep:
+                yield content
 
 
 def _lightest_of(content: Path | bytes, source: Source) -> tuple[float, float] | None:
-    """The lightest pixel of an image of more than 8 bits, and the white, 0 for 16-bit colour."""
-    with opened(content, source.page) as file:
+    """The lightest pixel and the white of an image; None where it is bad: it is named in its turn."""
+    with suppress(BadImageError), opened(content, source.page) as file:
         depth = depth_of(file)
         if depth is None:
-            return (np.asarray(file.convert("RGB")).max(), 0) if is_deep_colour(file) else None
+            return float(np.asarray(file.convert("RGB")).max()), 0
         pixels = np.asarray(file)
-        if pixels.dtype.kind == "f":
-            return None
-        limit = depth.limit(pixels, source.white)
-        return float(pixels.max()) / depth.unit, limit / depth.unit
+        if pixels.dtype.kind != "f":
+            limit = depth.limit(pixels, source.white)
+            return round(float(pixels.max()) / depth.unit), round(limit / depth.unit)
+    return None
+
+
+def _spread(items: Sequence[T], most: int) -> list[T]:
+    """Some of the items, evenly from the first to the last."""
+    at = np.linspace(0, len(items) - 1, min(most, len(items)), dtype=int)
+    return [items[index] for index in at.tolist()]

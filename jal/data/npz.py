@@ -76,14 +76,18 @@ def class_names(path: str, array: np.ndarray, field: str = "class_names") -> tup
         raise JalError(
             f"{path}: {field} is {described(array)}; it must be a list of names, str[classes]."
         )
-    names = tuple(
-        text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
-        for value in array.tolist()
-    )
+    try:
+        names = tuple(text(_word(value)) for value in array.tolist())
+    except (SystemError, UnicodeError):  # numpy takes any number for a character
+        raise JalError(f"{path}: {field} holds characters that there are not.") from None
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise JalError(f"{path}: {field} has the name {twice!r} twice.")
     return names
+
+
+def _word(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def described(array: np.ndarray) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from image_files import data, listing, save
 from PIL import Image
 
 from jal.data import open_source
@@ -20,29 +21,6 @@ from jal.data.source import Source
 from jal.errors import JalError
 
 SIZE = (5, 6)  # of the images that `save` makes
-
-
-def data(**options: Any) -> SimpleNamespace:
-    """The `data` part of a config."""
-    defaults = {
-        "name": "", "kind": "", "path": "", "address": "", "image": "image", "label": "label",
-        "splits": {"train": "train", "test": "test"}, "revision": "", "data_dir": "",
-        "test_fraction": 0.0, "white": 0, "page": 0, "channels": "", "path_column": "path",
-        "label_column": "label", "split_column": "split",
-    }  # fmt: skip
-    return SimpleNamespace(**(defaults | options))
-
-
-def save(file: Path, value: int = 0) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (6, 5), (value, value, value)).save(file)
-
-
-def listing(source: Source) -> dict[str, list[tuple[str, int]]]:
-    return {
-        split: [(record.id, record.label) for record in records]
-        for split, records in source.splits.items()
-    }
 
 
 def test_folder_of_class_folders(tmp_path: Path) -> None:
@@ -218,7 +196,11 @@ def test_a_bad_npz_is_one_clear_sentence(tmp_path: Path, content: Any, message: 
 
 
 def test_absent_inputs_are_one_clear_sentence(tmp_path: Path) -> None:
-    for ending, message in ((".csv", "no CSV file"), (".npz", "no .npz file"), ("", "no image folder")):
+    for ending, message in (
+        (".csv", "no CSV file"),
+        (".npz", "no .npz file"),
+        ("", "no image folder"),
+    ):
         with pytest.raises(JalError, match=message):
             open_source(data(path=str(tmp_path / f"absent{ending}")))
     with pytest.raises(JalError, match="holds no images"):
