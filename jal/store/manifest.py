@@ -75,7 +75,11 @@ class Store:
     def describe(self) -> str:
         """One line: data, model, sizes."""
         request, about = self.manifest["request"], self.manifest["about"]
-        sizes = ", ".join(f"{count} {split}" for split, count in self.splits.items())
+        left_out = self.manifest["skipped"]
+        sizes = ", ".join(
+            f"{count - len(left_out.get(split, ()))} {split}"
+            for split, count in self.splits.items()
+        )
         state = "" if self.manifest["complete"] else ", unfinished"
         return (
             f"{about['data']} × {about['model']}: {sizes} images, {len(self.class_names)} classes, "
