@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -101,9 +102,12 @@ def _child(
         jax.config.update("jax_disable_most_optimizations", False)
     try:
         code = function(*arguments)
-    except Exception:
+    except SystemExit as stop:
+        code = stop.code
+    except BaseException:
         traceback.print_exc()
         code = 1
+    atexit._run_exitfuncs()  # as at the end of any program; a fork leaves them out
     sys.exit(code)
 
 

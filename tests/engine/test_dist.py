@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import processes
 import pytest
 
 from jal.engine import dist
@@ -20,6 +19,7 @@ from jal.errors import JalError
 _COMMAND = (
     *("sweep", "--config=quickstart", "--config.strategies=dropquery", "--config.seeds=3"),
     *("--config.rounds=3", "--config.execution.checkpoint_seconds=0"),
+    "--config.probe.max_epochs=30",
 )
 
 
@@ -29,69 +29,49 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(workdir: Path, processes: int, devices: int) -> list[subprocess.Popen[str]]:
-    """The command on that many processes of that many virtual CPU devices each."""
-    port = free_port()
-    started = []
-    for index in range(processes):
-        environment = {
-            **os.environ,
-            "JAX_PLATFORMS": "cpu",
-            "JAX_NUM_CPU_DEVICES": str(devices),
+def start(workdir: Path, number: int) -> list[processes.Running]:
+    """The command on that many processes of two virtual CPU devices each."""
+    words, environments = [*_COMMAND, f"--workdir={workdir}"], [{}]
+    if number > 1:
+        words.append("--config.execution.distributed=True")
+        together = {
+            "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
+            "JAX_NUM_PROCESSES": str(number),
         }
-        environment.pop("XLA_FLAGS", None)
-        more = [f"--workdir={workdir}"]
-        if processes > 1:
-            environment |= {
-                "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
-                "JAX_NUM_PROCESSES": str(processes),
-                "JAX_PROCESS_ID": str(index),
-            }
-            more.append("--config.execution.distributed=True")
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "jal.cli", *_COMMAND, *more],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    return started
-
-
-def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
-    outputs = []
-    for process in processes:
-        output, error = process.communicate(timeout=300)
-        assert process.returncode == 0, error
-        outputs.append(output)
-    return outputs
+        environments = [together | {"JAX_PROCESS_ID": str(index)} for index in range(number)]
+    return [processes.jal(*words, environment=each) for each in environments]
 
 
 def acquisitions(workdir: Path) -> bytes:
     return (workdir / "acquisitions.csv").read_bytes()
 
 
-@pytest.mark.slow
-def test_two_processes_of_two_devices_pick_as_one_device_does(tmp_path: Path) -> None:
-    finish(start(tmp_path / "one", processes=1, devices=1))
-    first, second = finish(start(tmp_path / "two", processes=2, devices=2))
-    assert acquisitions(tmp_path / "two") == acquisitions(tmp_path / "one")
-    assert "dropquery" in first
-    assert "dropquery" not in second  # only the first process writes
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What one process picks."""
+    folder = tmp_path_factory.mktemp("alone")
+    (process,) = start(folder, 1)
+    process.succeeds()
+    return acquisitions(folder)
 
-    # A run of two processes is killed and goes on in one, and the other way round.
-    for name, before, after in (("apart", (2, 2), (1, 1)), ("together", (1, 2), (2, 1))):
-        killed = start(tmp_path / name, *before)
-        while not list((tmp_path / name / "checkpoints").glob("000/[0-9]*.sha256")):
-            assert killed[0].poll() is None
-            time.sleep(0.01)
-        for process in killed:
-            process.kill()
-            process.communicate()
-        finish(start(tmp_path / name, *after))
-        assert acquisitions(tmp_path / name) == acquisitions(tmp_path / "one")
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_run_killed_in_some_processes_goes_on_in_others_to_the_picks_of_one(
+    before: int, after: int, alone: bytes, tmp_path: Path
+) -> None:
+    killed = start(tmp_path, before)
+    checkpoints = tmp_path / "checkpoints"
+    killed[0].reaches(lambda: list(checkpoints.glob("000/[0-9]*.sha256")))
+    for process in killed:
+        process.sends(signal.SIGKILL)
+    for process in killed:
+        process.ends()
+    outputs = [process.succeeds() for process in start(tmp_path, after)]
+    assert acquisitions(tmp_path) == alone
+    assert "going on after round" in outputs[0]
+    for silent in outputs[1:]:  # only the first process writes
+        assert "dropquery" not in silent
 
 
 def test_incomplete_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

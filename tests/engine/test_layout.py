@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+import processes
 import pytest
-from conftest import RunPython
 
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper
@@ -114,44 +112,42 @@ def fitted(seeds: list[int], size: int, mode: str = "map", devices: int = 1) -> 
 
 
 @pytest.fixture(scope="module")
-def alone() -> np.ndarray:
-    return fitted([7], 128)[0]
+def kernels() -> dict[str, np.ndarray]:
+    """The same fit in several layouts, compiled as users do: the last bits are looked at."""
+    return processes.call(fitted_in_layouts, as_shipped=True)
 
 
-@pytest.mark.parametrize("devices", [1, 0])
-def test_the_same_bits_alone_and_beside_others(devices: int) -> None:
-    one = fitted([7], 128, devices=devices)
-    beside = fitted([3, 7, 9, 11], 128, devices=devices)
-    np.testing.assert_array_equal(beside[1], one[0])
-    assert not np.array_equal(beside[0], beside[1])
+def fitted_in_layouts() -> dict[str, np.ndarray]:
+    assert len(jax.devices()) == 2
+    return {
+        "alone on one": fitted([7], 128)[0],
+        "alone on two": fitted([7], 128, devices=0)[0],
+        "beside on one": fitted([3, 7, 9, 11], 128)[1],
+        "beside on two": fitted([3, 7, 9, 11], 128, devices=0)[1],
+        "another": fitted([3], 128)[0],
+        "bucket": fitted([7], 256)[0],
+        "vmapped": fitted([3, 7, 9], 128, mode="vmap")[1],
+    }
 
 
-def test_close_in_any_bucket(alone: np.ndarray) -> None:
-    np.testing.assert_allclose(fitted([7], 256)[0], alone, atol=1e-5)
+@pytest.mark.parametrize("how", ["alone on two", "beside on one", "beside on two"])
+def test_the_same_bits_alone_and_beside_others(how: str, kernels: dict[str, np.ndarray]) -> None:
+    np.testing.assert_array_equal(kernels[how], kernels["alone on one"])
+    assert not np.array_equal(kernels[how], kernels["another"])
 
 
-def test_vmapped_is_close(alone: np.ndarray) -> None:
-    np.testing.assert_allclose(fitted([3, 7, 9], 128, mode="vmap")[1], alone, atol=1e-3)
+def fitted_on_eight() -> np.ndarray:
+    assert len(jax.devices()) == 8
+    return fitted([3, 7, 9, 11, 13, 15, 17, 19, 21, 23], 128, devices=0)[1]
 
 
-_EIGHT_DEVICES = """
-import sys, jax, numpy as np
-sys.path.insert(0, {tests!r})
-from test_mapping import fitted
-assert len(jax.devices()) == 8
-np.save({out!r}, fitted([3, 7, 9, 11, 13, 15, 17, 19, 21, 23], 128, devices=0))
-"""
+def test_the_same_bits_on_eight_devices(kernels: dict[str, np.ndarray]) -> None:
+    found = processes.call(fitted_on_eight, devices=8, as_shipped=True)
+    np.testing.assert_array_equal(found, kernels["alone on one"])
 
 
-def test_the_same_bits_on_two_and_on_eight_devices(run_python: RunPython, tmp_path: Path) -> None:
-    if len(jax.devices()) < 2:
-        pytest.skip("there is one device")
-    out = tmp_path / "kernels.npy"
-    code = _EIGHT_DEVICES.format(tests=str(Path(__file__).parent), out=str(out))
-    done = run_python("-c", code, devices=8)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(np.load(out)[1], fitted([3, 7], 128, devices=2)[1])
-
-
-def test_the_same_bits_on_one_and_on_more_devices(alone: np.ndarray) -> None:
-    np.testing.assert_array_equal(fitted([3, 7], 128, devices=0)[1], alone)
+@pytest.mark.parametrize(("how", "tolerance"), [("bucket", 1e-5), ("vmapped", 1e-3)])
+def test_close_in_any_bucket_and_vmapped(
+    how: str, tolerance: float, kernels: dict[str, np.ndarray]
+) -> None:
+    np.testing.assert_allclose(kernels[how], kernels["alone on one"], atol=tolerance)
