@@ -66,22 +66,31 @@ class Arrays(Mapping[str, np.ndarray]):
         self._archive.close()
 
 
-def class_names(path: str, array: np.ndarray, field: str = "class_names") -> tuple[str, ...]:
-    """Names from an array of strings or whole numbers [C], in Unicode NFC.
+def words(path: str, array: np.ndarray, field: str) -> tuple[str, ...]:
+    """Texts from an array of strings or whole numbers [n], in Unicode NFC.
+
+    Args:
+      path, field: the file and the array's name, for messages.
+      array: the array.
 
     Raises:
-      JalError: it is of another type or shape, or a name is there twice.
+      JalError: it is of another type or shape, or holds characters that there are not.
     """
     if array.ndim != 1 or array.dtype.kind not in "USiu":
         raise JalError(
-            f"{path}: {field} is {described(array)}; it must be a list of names, str[classes]."
+            f"{path}: {field} is {described(array)}; it must be a list of names, str[n]."
         )
     try:
-        names = tuple(text(_word(value)) for value in array.tolist())
+        return tuple(text(_word(value)) for value in array.tolist())
     except (SystemError, UnicodeError):  # numpy takes any number for a character
         raise JalError(f"{path}: {field} holds characters that there are not.") from None
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+
+
+def class_names(path: str, array: np.ndarray, field: str = "class_names") -> tuple[str, ...]:
+    """Names of classes [C], as `words`; raises JalError also where a name is there twice."""
+    names = words(path, array, field)
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise JalError(f"{path}: {field} has the name {twice!r} twice.")
     return names
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from jal import schema
 from jal.core.types import Pool
+from jal.data import npz
 from jal.errors import JalError
 from jal.pools.arrays import LoadedPool, PoolFacts, from_arrays
 from jal.schema import DIGITS
@@ -31,25 +31,26 @@ def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> 
         raise JalError(
             f"there is no file {path}; a pool is an .npz file, an embedding store or {DIGITS!r}."
         )
+    archive = npz.Arrays(str(path), path)
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise JalError(f"{path} cannot be read as an .npz file ({error}).") from error
+        arrays = dict(archive)
+    finally:
+        archive.close()
     missing = [key for key in _KEYS if key not in arrays]
     if missing:
         raise JalError(
             f"{path} lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'} "
             f"and needs {', '.join(_KEYS)}."
         )
+    names, ids = (
+        npz.words(str(path), arrays[key], key) if key in arrays else ()
+        for key in ("class_names", "ids")
+    )
     try:
         return from_arrays(
             *(arrays[key] for key in _KEYS),
-            class_names=list(arrays.get("class_names", ())),
-            ids=list(arrays.get("ids", ())),
+            class_names=names,
+            ids=ids,
             name=name or path.stem,
             backbone=backbone,
         )
