@@ -66,13 +66,14 @@ class Checkpoints:
 
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # jal says what goes wrong itself
         _hush_closed_loops()
-        self._folder = epath.Path(folder)
+        remote = "://" in str(folder)
+        self._folder = epath.Path(folder if remote else Path(folder).absolute())
         self._sealing = threading.Lock()
         self._settle: Callable[[], None] = lambda: None
         policies = ocp.training.preservation_policies
         self._writer = self._guarded(
             lambda: ocp.training.Checkpointer(
-                self._folder.absolute(),
+                self._folder,
                 save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
                 preservation_policy=policies.LatestN(keep),
                 cleanup_tmp_directories=True,
