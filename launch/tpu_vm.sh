@@ -115,7 +115,7 @@ install() {
   on_all_hosts "set -e; cd ~/jal; tar -xzf $archive -C source; \
 python3 -m pip install --quiet --user uv; uv=\$(python3 -m site --user-base)/bin/uv; \
 \$uv venv --quiet --allow-existing --python 3.12 venv; \
-\$uv pip install --quiet --python venv --reinstall-package jal './source[tpu]' gcsfs"
+\$uv pip install --quiet --python venv --reinstall-package jal-learn './source[tpu]' gcsfs"
 }
 
 run() {

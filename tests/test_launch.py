@@ -67,7 +67,7 @@ def test_shellcheck_finds_nothing(script: Path) -> None:
     beside_python = Path(sys.executable).with_name("shellcheck")
     program = str(beside_python) if beside_python.exists() else shutil.which("shellcheck")
     if program is None:
-        pytest.skip("shellcheck is not installed; it comes with jal[test]")
+        pytest.skip("shellcheck is not installed; make test installs it")
     result = run(program, "--enable=all", "--exclude=SC2250,SC2310,SC2312,SC2249", script)
     assert result.returncode == 0, result.stdout
 
@@ -283,7 +283,7 @@ VALUES = {
 
 
 def test_gke_jobset_is_what_it_should_be() -> None:
-    yaml = pytest.importorskip("yaml", reason="pyyaml comes with jal[test]")
+    yaml = pytest.importorskip("yaml", reason="make test installs pyyaml")
     text = (LAUNCH / "gke_jobset.yaml").read_text()
     documented = set(re.findall(r"^#   (JAL_[A-Z]+) ", text, re.M))
     assert documented == set(re.findall(r"\$\{(\w+)\}", text)) == set(VALUES)
@@ -316,7 +316,7 @@ def test_gke_jobset_is_what_it_should_be() -> None:
 
 
 def test_gke_jobsets_arguments_are_keys_of_a_config() -> None:
-    yaml = pytest.importorskip("yaml", reason="pyyaml comes with jal[test]")
+    yaml = pytest.importorskip("yaml", reason="make test installs pyyaml")
     from jal.settings.loading import load_config
 
     text = string.Template((LAUNCH / "gke_jobset.yaml").read_text()).substitute(VALUES)

@@ -1,4 +1,4 @@
-"""The wheel: it carries the configs, and its command runs from another folder."""
+"""The wheel of jal-learn: it carries all of jal and the configs, and runs from another folder."""
 
 from __future__ import annotations
 
@@ -25,25 +25,58 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("jal-*.whl")
+    (wheel,) = folder.glob("jal_learn-*.whl")
     # A pure wheel is installed by unpacking it.
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
 
 
-def test_it_holds_the_package_and_the_configs_only(installed: Path) -> None:
-    names = {path.relative_to(installed).as_posix() for path in installed.rglob("*.py")}
-    for source in (ROOT / "configs").glob("*.py"):
-        assert f"jal/shipped_configs/{source.name}" in names
-    for source in (ROOT / "jal").rglob("*.py"):
-        assert f"jal/{source.relative_to(ROOT / 'jal').as_posix()}" in names
-    assert {name.partition("/")[0] for name in names} == {"jal"}
-    assert (installed / "jal" / "py.typed").is_file()
+def files(folder: Path) -> set[str]:
+    """Every file below a folder but what Python makes of them."""
+    paths = [
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return {path.relative_to(folder).as_posix() for path in paths}
+
+
+def test_it_holds_the_package_and_the_configs_and_no_more(installed: Path) -> None:
+    configs = {f"shipped_configs/{name}" for name in files(ROOT / "configs")}
+    assert len(configs) > 5
+    assert files(installed / "jal") == files(ROOT / "jal") | configs
+    assert "py.typed" in files(installed / "jal")
+    (info,) = installed.glob("jal_learn-*.dist-info")
+    assert {path.name for path in installed.iterdir()} == {"jal", info.name}
+    assert (info / "licenses" / "LICENSE").is_file()
+
+
+def test_it_goes_by_its_own_name(installed: Path, run_python: RunPython, tmp_path: Path) -> None:
+    (metadata,) = installed.glob("jal_learn-*.dist-info/METADATA")
+    assert "Name: jal-learn\n" in metadata.read_text()
+    version = metadata.parent.name.removesuffix(".dist-info").split("-")[1]
+    for words in (
+        ("-c", "import jal; print('jal', jal.__version__)"),
+        ("-m", "jal.cli", "--version"),
+    ):
+        done = run_python(*words, cwd=tmp_path, path=installed)
+        assert done.stdout.strip() == f"jal {version}", done.stderr
+
+
+def test_every_module_of_it_can_be_imported(
+    installed: Path, run_python: RunPython, tmp_path: Path
+) -> None:
+    names = sorted(name for name in files(installed / "jal") if name.endswith(".py"))
+    modules = [
+        f"jal.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+        for name in names
+        if not name.startswith("shipped_configs")
+    ]
+    done = run_python("-c", f"import {', '.join(modules)}", cwd=tmp_path, path=installed)
+    assert done.returncode == 0, done.stderr
 
 
 def test_it_needs_neither_torch_nor_tensorflow(installed: Path) -> None:
-    (metadata,) = installed.glob("jal-*.dist-info/METADATA")
+    (metadata,) = installed.glob("jal_learn-*.dist-info/METADATA")
     needed = [
         line.split(":", 1)[1].strip()
         for line in metadata.read_text().splitlines()
@@ -70,5 +103,5 @@ def test_a_config_is_found_by_name_from_another_folder(
 
 
 def test_the_command_is_declared(installed: Path) -> None:
-    (entries,) = installed.glob("jal-*.dist-info/entry_points.txt")
+    (entries,) = installed.glob("jal_learn-*.dist-info/entry_points.txt")
     assert "jal = jal.cli:main" in entries.read_text()
