@@ -43,9 +43,13 @@ def find_parts(
     """
     place: dict[Identity, int] = {run: at for at, run in enumerate(group.identities)}
     missing, parts = dict(place), []
+    spare: Checkpoints | None = None  # of runs that were killed before their first checkpoint
     for path in folder.parts(number) if folder.resumes else []:
         checkpoints = Checkpoints(path, kept)
         snapshot = checkpoints.newest(complain)
+        if snapshot is None and spare is None:
+            spare = checkpoints
+            continue
         if snapshot is None:
             checkpoints.close()
             continue
@@ -57,6 +61,8 @@ def find_parts(
             )
         parts.append(Part(tuple(missing.pop(run) for run in snapshot.runs), checkpoints, snapshot))
     if missing:
-        checkpoints = Checkpoints(folder.new_part(number), kept)
-        parts.append(Part(tuple(missing.values()), checkpoints, None))
+        own = spare or Checkpoints(folder.new_part(number), kept)
+        parts.append(Part(tuple(missing.values()), own, None))
+    elif spare is not None:
+        spare.close()
     return parts
