@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jal import testing
     from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
     from jal.core.types import Learner, Pool, RunKeys, Strategy, View
     from jal.embedding.api import embed
@@ -55,6 +56,7 @@ _HOMES = {
     # to write one's own strategy or learner
     "Strategy": "jal.core.types",
     "View": "jal.core.types",
+    "testing": "jal",
     "Learner": "jal.core.types",
     "register_strategy": "jal.selection",
     "register_init": "jal.selection",
@@ -90,6 +92,7 @@ __all__ = [
     "register_strategy",
     "run_sweep",
     "sweep",
+    "testing",
 ]
 
 
@@ -100,7 +103,10 @@ def __getattr__(name: str) -> Any:
         return versions(())[DISTRIBUTION]
     if name not in _HOMES:
         raise AttributeError(f"module 'jal' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    if home == __name__:  # a submodule, which importing binds here
+        return importlib.import_module(f"{home}.{name}")
+    value = getattr(importlib.import_module(home), name)
     setattr(sys.modules[__name__], name, value)
     return value
 

@@ -41,6 +41,7 @@ def read_table(page: str) -> dict[str, Room]:
             continue
         names, may = re.findall(r"`([^`]+)`", cells[0]), re.findall(r"`([^`]+)`", cells[-1])
         for name in names:
+            assert name not in direct, f"{name} has two rows"
             direct[name] = ["all"] if cells[-1].strip("| ") == "all" else may
             compiled |= {name} if above and name not in FREE else set()
     every = frozenset(direct)
