@@ -97,6 +97,13 @@ def _config() -> Any:
     return config
 
 
+def test_a_workdir_may_be_below_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = jal.sweep(ARRAYS, "random", workdir="~/runs/w", **QUICK)
+    assert result.workdir == tmp_path / "runs" / "w"
+    assert (tmp_path / "runs" / "w" / "metrics.csv").is_file()
+
+
 def test_torch_tensors_are_arrays() -> None:
     torch = pytest.importorskip("torch")
     tensors = [torch.from_numpy(np.asarray(values)) for values in ARRAYS]
