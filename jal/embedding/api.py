@@ -10,7 +10,7 @@ from jal.embedding.config import EMBED_FIELDS, default_config
 from jal.embedding.run import embed as embed_config
 from jal.errors import JalError
 from jal.settings.keywords import set_keywords
-from jal.settings.progress import Progress
+from jal.settings.progress import Shown, shown
 from jal.store.manifest import Store
 
 
@@ -19,7 +19,7 @@ def embed(
     *,
     model: str | Path = "",
     store: str | Path = "",
-    progress: Progress | None = None,
+    progress: Shown = None,
     **settings: Any,
 ) -> Store:
     """Turns images into a store of embeddings, or finishes what an earlier call began.
@@ -31,7 +31,8 @@ def embed(
       model: a folder with config.json and model.safetensors, or a hub id; by default
         `EMBED_FIELDS` has one.
       store: where to, a folder or a gs:// prefix; by default embeddings/<data>/<model>.
-      progress: told of every batch.
+      progress: None shows a bar in a terminal or a notebook, False none, True lines elsewhere too; or an
+        object with the methods of `jal.settings.progress.Progress`, which is told of every batch.
       **settings: other keys of `jal.embedding.config.EMBED_FIELDS`; a nested one with its dot
         written as two underscores: `data__test_fraction=0.2, model__dtype="float32"`.
 
@@ -58,7 +59,8 @@ def embed(
     if store:
         config.store.path = _path("store", store)
     set_keywords(config, EMBED_FIELDS, settings)
-    return embed_config(config, progress)
+    with shown(progress, "images") as told:
+        return embed_config(config, told)
 
 
 def _path(name: str, value: Any) -> str:

@@ -38,6 +38,11 @@ class Group:
     fixed: tuple[tuple[str, int], ...] = ()
 
     @property
+    def learner_name(self) -> str:
+        """What is trained, as the tables call it."""
+        return "lora" if self.lora else "frozen"
+
+    @property
     def size(self) -> int:
         """The number of runs."""
         return len(self.seeds)
@@ -79,7 +84,7 @@ class Group:
                 "run": offset + position,
                 "dataset": loaded.facts.name,
                 "backbone": loaded.facts.backbone,
-                "learner": "lora" if self.lora else "frozen",
+                "learner": self.learner_name,
                 "strategy": str(self.spec.strategy),
                 "init": str(self.spec.init),
                 "seed": seed,

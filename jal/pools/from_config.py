@@ -37,7 +37,7 @@ def load_images(
 
     Args:
       config: a sweep's.
-      note: told what the user should know of the images; by default warnings are.
+      note: told what the user should know of the images; by default lines on the standard error are.
 
     Raises:
       JalError: whatever the image source, the backbone or the cache folder raises.

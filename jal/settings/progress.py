@@ -1,14 +1,24 @@
-"""What is told of long work: a live bar in a terminal, a line a part elsewhere."""
+"""What is told of long work: a live bar in a terminal or a notebook, a line a part elsewhere, or nothing."""
 
 from __future__ import annotations
 
+import sys
 import time
-import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jal.errors import JalError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+_NARROW = 100  # columns; below it the bar is shorter
+_OTHERS = 58  # columns that are not for the part's name
 
 
 class Progress(Protocol):
@@ -25,7 +35,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress where none is asked for: only what must be said is said, as a warning."""
+    """Progress where none is asked for: only what must be said is said, one plain line each."""
 
     def start(self, part: str, total: int, done: int = 0) -> None:
         """Says nothing."""
@@ -34,8 +44,59 @@ class Silent:
         """Says nothing."""
 
     def note(self, text: str) -> None:
-        """A warning."""
-        warnings.warn(text, stacklevel=2)
+        """A line on the standard error."""
+        print(f"jal: {text}", file=sys.stderr, flush=True)
+
+
+Shown = Progress | bool | None  # what `progress=` takes
+
+
+def notes_of(progress: Shown) -> Callable[[str], None]:
+    """What is told of what must be said before or after the work itself."""
+    return Silent().note if progress is None or isinstance(progress, bool) else progress.note
+
+
+@contextmanager
+def shown(progress: Shown, unit: str, total: int = 0) -> Iterator[Progress]:
+    """The progress of work from Python.
+
+    Args:
+      progress: None shows a bar in a terminal or a notebook, and nothing in a script that no one
+        watches; False shows nothing; True shows lines there too; anything else is told itself.
+      unit, total: as `Bar` takes them.
+
+    Raises:
+      JalError: on something that cannot be told.
+    """
+    if progress is None:
+        progress = in_notebook() or sys.stderr.isatty()
+    if not isinstance(progress, bool):
+        methods = [getattr(progress, name, None) for name in ("start", "advance", "note")]
+        if isinstance(progress, type) or not all(map(callable, methods)):
+            raise JalError(
+                f"progress is {progress!r}; it takes True, False, or an object with start, advance "
+                "and note."
+            )
+        yield progress
+    elif not progress:
+        yield Silent()
+    elif in_notebook():
+        from jal.settings.notebook import Cell
+
+        with Cell(unit, total) as cell:
+            yield cell
+    else:
+        from jal.settings.console import make_console
+
+        with Bar(make_console(stderr=True), unit, total) as bar:
+            yield bar
+
+
+def in_notebook() -> bool:
+    """Whether this is a notebook's kernel: Jupyter's, Colab's or another with its displays."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
 
 
 class Bar:
@@ -52,18 +113,9 @@ class Bar:
 
         self._console, self._unit, self._overall = console, unit, bool(total)
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}", style="bold", markup=False),
-            progress.BarColumn(bar_width=24),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[status]}", markup=False),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("elapsed,"),
-            progress.TimeRemainingColumn(elapsed_when_finished=False),
-            progress.TextColumn("left"),
-            console=console,
-            disable=not console.is_terminal,
+            *_columns(console.width), console=console, disable=not console.is_terminal
         )
-        self._task = self._bar.add_task("", total=total or None, status="", visible=self._overall)
+        self._task = self._bar.add_task("", total=total or None, status="", visible=False)
         self._part, self._left, self._steps, self._began = "", 0, 0, 0.0
 
     def __enter__(self) -> Bar:
@@ -83,7 +135,9 @@ class Bar:
         self._part, self._left, self._steps = part, total - done, 0
         self._began = time.perf_counter()
         if self._overall:
-            self._bar.update(self._task, description=part, status="compiling …", advance=done)
+            self._bar.update(
+                self._task, description=part, status="compiling …", advance=done, visible=True
+            )
         else:
             self._task = self._bar.add_task(part, total=total, completed=done, status="")
 
@@ -100,3 +154,39 @@ class Bar:
     def note(self, text: str) -> None:
         """Prints a sentence above the bar."""
         self._console.print(text)
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    """Part, bar, counts and times at full width; the status, last, is cut where the line ends."""
+    from rich import progress
+    from rich.table import Column
+    from rich.text import Text
+
+    class Times(progress.ProgressColumn):
+        """How long it took, and how long it will."""
+
+        def render(self, task: Task) -> Text:
+            left = "" if task.finished else f", {_clock(task.time_remaining)} left"
+            return Text(f"{_clock(task.finished_time or task.elapsed)}{left}", no_wrap=True)
+
+    class Status(progress.ProgressColumn):
+        """How it stands."""
+
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["status"], no_wrap=True, overflow="ellipsis")
+
+    def whole(**options: Any) -> Column:
+        return Column(no_wrap=True, **options)
+
+    name = whole(overflow="ellipsis", max_width=min(max(width - _OTHERS, 8), 40))
+    return (
+        progress.TextColumn("{task.description}", style="bold", markup=False, table_column=name),
+        progress.BarColumn(bar_width=12 if width < _NARROW else 24, table_column=whole()),
+        progress.MofNCompleteColumn(table_column=whole()),
+        Times(table_column=whole()),
+        Status(),
+    )
+
+
+def _clock(seconds: float | None) -> str:
+    return "-:--:--" if seconds is None else str(timedelta(seconds=int(seconds)))

@@ -19,8 +19,8 @@ from jal.pools.images import ImagePool, LoraData
 from jal.schema import CURVES, DIGITS
 from jal.settings.keywords import plain, set_keywords
 from jal.settings.process import pinned
-from jal.settings.progress import Progress, Silent
-from jal.sweeps.config import SWEEP_FIELDS, names_images, sweep_config
+from jal.settings.progress import Shown, notes_of
+from jal.sweeps.config import SWEEP_FIELDS, check_pool, names_images, sweep_config
 from jal.sweeps.groups import check_names
 from jal.sweeps.run import Outcome, run_groups
 
@@ -71,7 +71,7 @@ def run_sweep(
     *,
     workdir: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     first: Any = None,
     images: LoraData | None = None,
 ) -> SweepResult:
@@ -83,7 +83,8 @@ def run_sweep(
       workdir: where to write metrics.csv, acquisitions.csv, config.json, environment.json,
         curves.png and checkpoints; None writes nothing.
       overwrite: start anew whatever the workdir holds.
-      progress: told of each round.
+      progress: None shows a bar in a terminal or a notebook, False none, True lines elsewhere too; or an
+        object with the methods of `jal.settings.progress.Progress`, which is told of each round.
       first: the `given` init's indices, [k] or [seeds, k]; needs that init.
       images: the pool's images and backbone, for the LoRA learner; by default those that
         `config.data` and `config.model` name.
@@ -96,7 +97,8 @@ def run_sweep(
         raise JalError("run_sweep takes a config of a sweep first; jal.sweep takes a pool.")
     check_names(config)
     if loaded is None:
-        loaded, images = load_data(config, (progress or Silent()).note)
+        check_pool(config)
+        loaded, images = load_data(config, notes_of(progress))
     outcome = run_groups(
         config,
         as_pool(loaded),
@@ -113,9 +115,7 @@ def run_sweep(
         _draw(outcome)
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        (progress or Silent()).note(
-            f"{CURVES} could not be drawn ({reason}); the results are there."
-        )
+        notes_of(progress)(f"{CURVES} could not be drawn ({reason}); the results are there.")
     return SweepResult(outcome.metrics, outcome.acquisitions, outcome.folder.path)
 
 
@@ -140,7 +140,7 @@ def sweep(
     *,
     workdir: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     first: Any = None,
     **settings: Any,
 ) -> SweepResult:

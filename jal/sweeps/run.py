@@ -17,7 +17,7 @@ from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.schema import ACQUISITIONS, METRICS, fingerprint
 from jal.settings.lock import hold
-from jal.settings.progress import Progress, Silent
+from jal.settings.progress import Shown, shown
 from jal.sweeps.groups import described, learners, make_groups
 from jal.sweeps.runner import Runner, layout_of
 from jal.sweeps.workdir import Workdir
@@ -59,7 +59,7 @@ def run_groups(
     *,
     workdir: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     first: Any = None,
 ) -> Outcome:
     """Runs the groups of a config, or what is left of them in the workdir; see `jal.run_sweep`."""
@@ -75,8 +75,12 @@ def run_groups(
         layout_of(
             execution, groups[number]
         )  # what does not fit the devices is said before anything
-    folder, told = None, progress or Silent()
+    folder = None
+    if progress is None and not dist.is_first():
+        progress = False
     with ExitStack() as stack:
+        rounds = sum(groups[number].spec.rounds for number in asked)
+        told = stack.enter_context(shown(progress, "rounds", rounds))
         if workdir is not None:
             path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
             if dist.is_first():
@@ -88,7 +92,11 @@ def run_groups(
         if folder is not None and folder.finished:
             told.note(f"{folder.path}: already finished")
             return Outcome(folder.read_table(METRICS), folder.read_table(ACQUISITIONS), folder)
-        runner = stack.enter_context(Runner(execution, loaded, images, folder, told))
+        # Said where it is not what anyone would think.
+        named = {group.learner_name for group in groups} != {"frozen"}
+        runner = stack.enter_context(
+            Runner(execution, loaded, images, folder, told, names_learner=named)
+        )
         for number in asked:
             columns = groups[number].columns(int(offsets[number]), loaded)
             runner.run(number, groups[number], columns)

@@ -34,6 +34,7 @@ class Runner:
       images: its images and backbone, for the LoRA learner.
       folder: the workdir; None writes nothing.
       progress: told of each round.
+      names_learner: whether what is told names what is trained.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Runner:
         images: LoraData | None,
         folder: Workdir | None,
         progress: Progress,
+        *,
+        names_learner: bool = False,
     ) -> None:
         self._execution = execution
         self._loaded = loaded
         self._images = images
         self._folder = folder
         self._progress = progress
+        self._names_learner = names_learner
         self._pools: dict[Any, Pool] = {}
         self._prepared: dict[Any, Any] = {}  # per-pool work, done once for all groups
         self._writing: list[Checkpoints] = []
@@ -81,9 +85,7 @@ class Runner:
             )
             for part in parts
         ]
-        self._progress.start(
-            f"{group.spec.strategy} (init {group.spec.init})", len(parts) * group.spec.rounds
-        )
+        self._progress.start(self._name(group), len(parts) * group.spec.rounds)
         for part, record in zip(parts, records, strict=True):
             if part.snapshot is not None:
                 self._restore(record, part.snapshot)
@@ -100,6 +102,11 @@ class Runner:
             earlier.close()
         del self._writing[: -len(parts)]
 
+    def _name(self, group: Group) -> str:
+        """What a group is called on screen."""
+        learner = f" · {group.learner_name}" if self._names_learner else ""
+        return f"{group.spec.strategy}{learner} (init {group.spec.init})"
+
     def _parts(self, number: int, group: Group) -> list[Part]:
         if self._folder is None:
             return [Part(tuple(range(group.size)), None, None)]
@@ -113,7 +120,7 @@ class Runner:
         """Takes up what a checkpoint holds."""
         restored = record.restore(snapshot)
         if not record.finished:
-            name = record.group.spec.strategy
+            name = self._name(record.group)
             self._progress.note(f"{name}: going on after round {len(restored)}")
         for finished in restored:
             self._progress.advance(1, _status(record.group, finished))

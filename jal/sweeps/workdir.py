@@ -7,6 +7,7 @@ import json
 import platform
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -273,12 +274,15 @@ class Workdir:
     def read_table(self, name: str) -> pd.DataFrame:
         """A table of a finished sweep."""
         contents = whole_lines((self.path / name).read_bytes())
-        return pd.read_csv(
-            io.BytesIO(contents),
-            keep_default_na=False,
-            na_values=[""],
-            float_precision="round_trip",
-        )
+        with warnings.catch_warnings():
+            # pandas 3 says of the option that the default will be as exact; before, it is not.
+            warnings.filterwarnings("ignore", "The 'float_precision' argument is deprecated")
+            return pd.read_csv(
+                io.BytesIO(contents),
+                keep_default_na=False,
+                na_values=[""],
+                float_precision="round_trip",
+            )
 
     def finish(self) -> None:
         """Marks the sweep finished."""

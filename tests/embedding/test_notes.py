@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +51,12 @@ def test_notes_come_before_the_work_and_bad_images_do_not_count(
     assert "2 train, 2 test images, 2 classes" in said
 
 
-def test_notes_are_warnings_where_no_progress_is_asked_for(images: Path, tmp_path: Path) -> None:
+def test_notes_are_plain_lines_where_no_progress_is_asked_for(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (images / "Training" / "a" / "1.png").unlink()
     config = load_config("embed", words(images))
     config.store.path = str(tmp_path / "store")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        embed(config)
-    assert sum("data.white=4095" in str(warning.message) for warning in caught) == 1
+    embed(config)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "data.white=4095" in line]
+    assert [line.partition(": ")[0] for line in lines] == ["jal"]

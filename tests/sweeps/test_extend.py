@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,23 +36,27 @@ def contents(workdir: Path) -> tuple[str, pd.DataFrame]:
 
 
 @pytest.mark.slow
-def test_extended_by_rounds_and_by_seeds_it_is_what_it_would_have_been(tmp_path: Path) -> None:
+def test_extended_by_rounds_and_by_seeds_it_is_what_it_would_have_been(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = "random,typiclust"  # typiclust keeps a state of its own
     sweep(tmp_path / "a", 2, (1, 9), strategies=names)
     for rounds, seeds in ((4, (1, 9)), (4, (1, 5, 9)), (5, (1, 5, 9))):
-        with pytest.warns(UserWarning, match="extended"):
-            sweep(tmp_path / "a", rounds, seeds, strategies=names)
+        sweep(tmp_path / "a", rounds, seeds, strategies=names)
+        assert f"jal: {tmp_path / 'a'}: extended (" in capsys.readouterr().err
     sweep(tmp_path / "b", 5, (1, 5, 9), strategies=names)
     (picks, metrics), (whole_picks, whole_metrics) = map(contents, (tmp_path / "a", tmp_path / "b"))
     assert picks == whole_picks
     pd.testing.assert_frame_equal(metrics, whole_metrics, check_exact=True)
 
 
-def test_a_finished_sweep_is_read_not_run(tmp_path: Path) -> None:
+def test_a_finished_sweep_is_read_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = sweep(tmp_path, 2, (1, 2))
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    with pytest.warns(UserWarning, match="already finished"):
-        again = sweep(tmp_path, 2, (1, 2))
+    again = sweep(tmp_path, 2, (1, 2))
+    assert capsys.readouterr().err == f"jal: {tmp_path}: already finished\n"
     pd.testing.assert_frame_equal(first.metrics, again.metrics)
     pd.testing.assert_frame_equal(first.acquisitions, again.acquisitions)
     after = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -105,12 +110,15 @@ def test_an_emptied_config_deletes_nothing(tmp_path: Path) -> None:
     assert contents(tmp_path)[0] == before
 
 
-def test_overwrite_removes_what_a_sweep_wrote_and_says_so(tmp_path: Path) -> None:
+def test_overwrite_removes_what_a_sweep_wrote_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sweep(tmp_path, 1, (1,))
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "checkpoints" / "mine.txt").write_text("mine")
-    with pytest.warns(UserWarning, match=r"removed metrics\.csv.*checkpoints/"):
-        sweep(tmp_path, 1, (2,), overwrite=True)
+    sweep(tmp_path, 1, (2,), overwrite=True)
+    said = capsys.readouterr().err
+    assert re.search(r"removed metrics\.csv.*checkpoints/", said)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "checkpoints" / "mine.txt").read_text() == "mine"
     assert pd.read_csv(tmp_path / METRICS)["seed"].tolist() == [2]
@@ -144,14 +152,15 @@ def test_a_name_that_is_no_formula_still_gives_a_picture(tmp_path: Path, name: s
 
 
 def test_a_picture_that_fails_does_not_fail_the_sweep(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no fonts here")
 
     monkeypatch.setattr("jal.report.save_learning_curves", fail)
-    with pytest.warns(UserWarning, match=r"curves\.png could not be drawn \(no fonts here\)"):
-        sweep(tmp_path, 1, (1,))
+    sweep(tmp_path, 1, (1,))
+    said = capsys.readouterr().err
+    assert said.startswith("jal: curves.png could not be drawn (no fonts here)")
     assert json.loads((tmp_path / STATUS).read_text()) == {"finished": True}
 
 
