@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
-import subprocess
 import sys
-import time
+import threading
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 from ml_collections import ConfigDict
 
 import jal
+from jal.cli import main
 from jal.errors import JalError
 from jal.pools.features import LoadedPool
 from jal.sweeps.api import SweepResult, run_sweep
 from jal.sweeps.config import sweep_config
+from jal.sweeps.record import Record
+from jal.sweeps.snapshots import Checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +58,27 @@ class StopAfter:
     def __init__(self, rounds: int = 10**6, error: type[BaseException] = Stop) -> None:
         self.left, self.error = rounds, error
         self.notes: list[str] = []
-        self.computed = 0
 
-    def start_group(self, group: Any) -> None:
-        pass
+    def start(self, part: str, total: int, done: int = 0) -> None: ...
 
-    def finish_round(self, group: Any, finished: Any) -> None:
-        if finished.state is None:  # read from a checkpoint
-            return
-        self.computed += 1
-        self.left -= 1
+    def advance(self, steps: int = 1, status: str = "") -> None:
+        self.left -= steps
         if self.left == 0:
             raise self.error
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of every round that is computed, rather than read from a checkpoint."""
+    rounds: list[int] = []
+    add = Record.add
+    monkeypatch.setattr(
+        Record, "add", lambda self, finished: (rounds.append(finished.number), add(self, finished))
+    )
+    return rounds
 
 
 def assert_same(left: SweepResult, right: SweepResult) -> None:
@@ -84,36 +95,37 @@ def uninterrupted(pool: LoadedPool) -> SweepResult:
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 6, 8])
 def test_a_stopped_sweep_resumes_to_identical_results(
-    pool: LoadedPool, uninterrupted: SweepResult, tmp_path: Path, stop: int
+    pool: LoadedPool, uninterrupted: SweepResult, computed: list[int], tmp_path: Path, stop: int
 ) -> None:
     with pytest.raises(Stop):
         run_sweep(small_config(), pool, workdir=tmp_path, progress=StopAfter(stop))
-    progress = StopAfter()
-    resumed = run_sweep(small_config(), pool, workdir=tmp_path, progress=progress)
-    assert_same(resumed, uninterrupted)
-    assert progress.computed == 8 - stop  # nothing that was checkpointed is computed again
+    assert_same(
+        run_sweep(small_config(), pool, workdir=tmp_path, progress=StopAfter()), uninterrupted
+    )
+    assert computed == [1, 2, 3, 4] * 2  # nothing that was checkpointed is computed again
     written = pd.read_csv(tmp_path / "metrics.csv")
     np.testing.assert_allclose(written["accuracy"], uninterrupted.metrics["accuracy"], rtol=1e-6)
 
 
 def test_ctrl_c_checkpoints_even_when_none_is_due(
-    pool: LoadedPool, uninterrupted: SweepResult, tmp_path: Path
+    pool: LoadedPool, uninterrupted: SweepResult, computed: list[int], tmp_path: Path
 ) -> None:
     config = small_config(checkpoint_seconds=1e6)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config, pool, workdir=tmp_path, progress=StopAfter(2, KeyboardInterrupt))
-    progress = StopAfter()
-    assert_same(run_sweep(config, pool, workdir=tmp_path, progress=progress), uninterrupted)
-    assert progress.computed == 6
+    resumed = run_sweep(config, pool, workdir=tmp_path, progress=StopAfter())
+    assert_same(resumed, uninterrupted)
+    assert computed == [1, 2, 3, 4] * 2
 
 
-def test_checkpoints_wait_for_their_interval(pool: LoadedPool, tmp_path: Path) -> None:
+def test_checkpoints_wait_for_their_interval(
+    pool: LoadedPool, computed: list[int], tmp_path: Path
+) -> None:
     config = small_config(checkpoint_seconds=1e6)
     with pytest.raises(Stop):
         run_sweep(config, pool, workdir=tmp_path, progress=StopAfter(3))
-    progress = StopAfter()
-    run_sweep(config, pool, workdir=tmp_path, progress=progress)
-    assert progress.computed == 8
+    run_sweep(config, pool, workdir=tmp_path, progress=StopAfter())
+    assert computed == [1, 2, 3] + [1, 2, 3, 4] * 2
 
 
 def test_another_config_is_refused_with_what_differs(pool: LoadedPool, tmp_path: Path) -> None:
@@ -122,10 +134,11 @@ def test_another_config_is_refused_with_what_differs(pool: LoadedPool, tmp_path:
     before = (tmp_path / "metrics.csv").read_bytes()
     other = small_config()
     other.probe.lr, other.rounds = 0.5, 6
-    with pytest.raises(JalError, match=r"probe\.lr: 0\.01 → 0\.5; rounds: 4 → 6.*--overwrite"):
+    with pytest.raises(JalError, match=r"probe\.lr: 0\.01 → 0\.5.*--overwrite"):
         run_sweep(other, pool, workdir=tmp_path)
     assert (tmp_path / "metrics.csv").read_bytes() == before
-    assert len(run_sweep(other, pool, workdir=tmp_path, overwrite=True).metrics) == 2 * 2 * 6
+    again = run_sweep(other, pool, workdir=tmp_path, overwrite=True, progress=StopAfter())
+    assert len(again.metrics) == 2 * 2 * 6
 
 
 def test_another_pool_under_the_same_name_is_refused(pool: LoadedPool, tmp_path: Path) -> None:
@@ -135,20 +148,12 @@ def test_another_pool_under_the_same_name_is_refused(pool: LoadedPool, tmp_path:
     changed = jal.from_arrays(
         np.asarray(data.features) * 2, data.labels, data.test_features, data.test_labels
     )
-    with pytest.raises(JalError, match="its contents have changed"):
+    with pytest.raises(JalError, match="its contents, .* have changed"):
         run_sweep(small_config(), changed, workdir=tmp_path)
 
 
-def test_a_finished_sweep_is_refused_and_kept(pool: LoadedPool, tmp_path: Path) -> None:
-    run_sweep(small_config(), pool, workdir=tmp_path)
-    before = (tmp_path / "metrics.csv").read_bytes()
-    with pytest.raises(JalError, match="finished sweep; pass --overwrite"):
-        run_sweep(small_config(), pool, workdir=tmp_path)
-    assert (tmp_path / "metrics.csv").read_bytes() == before
-
-
 def test_a_damaged_checkpoint_is_noted_and_the_results_are_the_same(
-    pool: LoadedPool, uninterrupted: SweepResult, tmp_path: Path
+    pool: LoadedPool, uninterrupted: SweepResult, computed: list[int], tmp_path: Path
 ) -> None:
     with pytest.raises(Stop):
         run_sweep(small_config(), pool, workdir=tmp_path, progress=StopAfter(3))
@@ -157,7 +162,7 @@ def test_a_damaged_checkpoint_is_noted_and_the_results_are_the_same(
     resumed = run_sweep(small_config(), pool, workdir=tmp_path, progress=progress)
     assert_same(resumed, uninterrupted)
     assert sum("damaged" in note for note in progress.notes) == 1
-    assert progress.computed == 6
+    assert computed == [1, 2, 3, 3, 4, 1, 2, 3, 4]
 
 
 def test_an_unreadable_config_of_a_killed_start_is_begun_anew(
@@ -190,34 +195,14 @@ def test_one_group_of_the_grid_has_a_workdir_of_its_own(
 
 
 _COMMAND = (
-    *("sweep", "--config=quickstart", "--config.strategies=random,dropquery", "--config.seeds=2"),
+    *("sweep", "--config=quickstart", "--config.strategies=random,margins", "--config.seeds=2"),
     *("--config.rounds=4", "--config.execution.checkpoint_seconds=0"),
+    "--config.probe.max_epochs=60",
 )
 
 
-def run_command(
-    workdir: Path,
-    *more: str,
-    devices: int = 2,
-    largest_file: int | None = None,
-) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "JAX_NUM_CPU_DEVICES": str(devices),
-    }
-    environment.pop("XLA_FLAGS", None)
-    program = "import resource, sys; from jal.cli import main;"
-    if largest_file is not None:
-        program += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, -1));"
-    program += "sys.exit(main())"
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *_COMMAND, f"--workdir={workdir}", *more],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def command(workdir: Path) -> list[str]:
+    return [*_COMMAND, f"--workdir={workdir}"]
 
 
 def is_finished(workdir: Path) -> bool:
@@ -230,84 +215,103 @@ def results(workdir: Path) -> tuple[pd.DataFrame, bytes]:
     return metrics, (workdir / "acquisitions.csv").read_bytes()
 
 
+def assert_same_results(one: Path, other: Path) -> None:
+    (metrics, picks), (other_metrics, other_picks) = results(one), results(other)
+    pd.testing.assert_frame_equal(metrics, other_metrics)
+    assert picks == other_picks
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a command that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    processes.jal(*command(folder)).succeeds()
+    return folder
+
+
+def run_and_count(words: list[str], workdir: Path, deadly: int, seconds: float) -> None:
+    """The command; it kills itself so many seconds after touching the workdir so many times."""
+    touches = count(1)
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" and not event.startswith(("os.", "shutil.")):
+            return
+        if not any(str(workdir) in str(argument) for argument in arguments[:2]):
+            return
+        number = next(touches)
+        if number == deadly:
+            kill = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+            kill.start() if seconds else kill.function(*kill.args)
+
+    sys.addaudithook(audit)
+    assert main(words) == 0
+    print("TOUCHES", next(touches))
+
+
 @pytest.mark.slow
-def test_killed_again_and_again_at_random_moments(tmp_path: Path) -> None:
-    """20 SIGKILLs, also while a checkpoint is written: after every round one is."""
-    chance = random.Random(0)
-    first = run_command(tmp_path / "whole")
-    output = first.communicate()
-    assert first.returncode == 0, output
-    started = time.monotonic()
-    assert run_command(tmp_path / "timed").wait() == 0
-    whole_run = time.monotonic() - started
-    expected, kills, attempt = results(tmp_path / "whole"), 0, 0
+def test_killed_again_and_again_at_any_moment(whole: Path, tmp_path: Path) -> None:
+    """20 SIGKILLs at, or just after, any opening, making or moving of a file of the workdir."""
+    chance, kills, attempts = random.Random(0), 0, count()
+    first = processes.start(run_and_count, command(tmp_path / "first"), tmp_path / "first", 0, 0)
+    touches = int(first.succeeds().split("TOUCHES")[1])
+    assert touches > 100
     while kills < 20:
-        workdir, attempt = tmp_path / f"killed-{attempt}", attempt + 1
+        workdir = tmp_path / f"killed-{next(attempts)}"
         while not is_finished(workdir):
-            process, started = run_command(workdir), time.monotonic()
-            try:
-                output = process.communicate(timeout=chance.uniform(0.4, 1.0) * whole_run)
-                assert process.returncode == 0, output
-                # On a machine that others use too the next run may be faster than the timed one.
-                whole_run = min(whole_run, time.monotonic() - started)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                kills += 1
-        metrics, acquisitions = results(workdir)
-        pd.testing.assert_frame_equal(metrics, expected[0])
-        assert acquisitions == expected[1]
+            # At a touch, between two in Python, or while the checkpoint's own threads write.
+            moment = (chance.randint(1, touches), chance.choice([0, 0.001, 0.01, 0.03]))
+            running = processes.start(run_and_count, command(workdir), workdir, *moment)
+            code = running.ends()
+            assert code in (0, -signal.SIGKILL), running.out + running.err
+            kills += code != 0
+        assert_same_results(workdir, whole)
+
+
+def run_until_saved(words: list[str]) -> int:
+    """The command, told to stop when its first checkpoint is begun: as a cluster that needs its machine."""
+    save = Checkpoints.save
+
+    def stopping(self: Checkpoints, snapshot: Any) -> None:
+        save(self, snapshot)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Checkpoints.save = stopping  # type: ignore[method-assign]
+    return main(words)
 
 
 @pytest.mark.slow
 def test_a_checkpoint_of_one_layout_resumes_under_another(tmp_path: Path) -> None:
-    whole = run_command(tmp_path / "whole", devices=1)
-    assert whole.communicate()
-    assert whole.returncode == 0
-    process = run_command(tmp_path / "moved", devices=8)
-    while not list((tmp_path / "moved" / "checkpoints").glob("000/[0-9]")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)  # as a cluster does that takes its machine back
-    _, error = process.communicate()
-    assert process.returncode == 130, error
-    assert "goes on from here" in error
-    resumed = run_command(tmp_path / "moved", devices=2)
-    output, error = resumed.communicate()
-    assert resumed.returncode == 0, error
-    assert "going on after round" in output
-    metrics, acquisitions = results(tmp_path / "moved")
-    expected_metrics, expected_acquisitions = results(tmp_path / "whole")
-    assert acquisitions == expected_acquisitions
-    pd.testing.assert_frame_equal(metrics, expected_metrics)
+    alone = processes.jal(*command(tmp_path / "alone"), devices=2, as_shipped=True)
+    words = command(tmp_path / "moved")
+    stopped = processes.start(run_until_saved, words, devices=8, as_shipped=True)
+    alone.succeeds()
+    assert stopped.ends() == 130, stopped.err
+    assert "goes on from here" in stopped.err
+    assert "going on after round 1" in processes.jal(*words, as_shipped=True).succeeds()
+    assert_same_results(tmp_path / "moved", tmp_path / "alone")
+
+
+def run_on_full_disk(words: list[str], largest_file: int) -> int:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, -1))
+    return main(words)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bytes_a_file", [600, 3000])
 def test_a_disk_that_is_full_is_one_line_and_loses_nothing(
-    tmp_path: Path, bytes_a_file: int
+    whole: Path, tmp_path: Path, bytes_a_file: int
 ) -> None:
     """The smaller limit stops the tables, the larger one the checkpoints."""
-    whole = run_command(tmp_path / "whole")
-    _, error = whole.communicate()
-    assert whole.returncode == 0, error
-    stopped = run_command(tmp_path / "full")
-    while not list((tmp_path / "full" / "checkpoints").glob("000/[0-9]")):
-        assert stopped.poll() is None
-        time.sleep(0.01)
-    stopped.send_signal(signal.SIGTERM)
-    stopped.communicate()
-    before = (tmp_path / "full" / "metrics.csv").read_bytes()
+    words = command(tmp_path)
+    assert processes.start(run_until_saved, words).ends() == 130
+    before = (tmp_path / "metrics.csv").read_bytes()
 
-    full = run_command(tmp_path / "full", largest_file=bytes_a_file)
-    _, error = full.communicate()
-    assert full.returncode == 2, error
-    assert error.startswith("jal: cannot write")
-    assert len(error.splitlines()) == 1, error
-    after = (tmp_path / "full" / "metrics.csv").read_bytes()
+    full = processes.start(run_on_full_disk, words, bytes_a_file)
+    assert full.ends() == 2, full.err
+    assert full.err.startswith("jal: cannot write")
+    assert len(full.err.splitlines()) == 1, full.err
+    after = (tmp_path / "metrics.csv").read_bytes()
     assert after == before or bytes_a_file > len(after) > 0
 
-    again = run_command(tmp_path / "full")
-    _, error = again.communicate()
-    assert again.returncode == 0, error
-    pd.testing.assert_frame_equal(*(results(tmp_path / name)[0] for name in ("full", "whole")))
+    processes.jal(*words).succeeds()
+    assert_same_results(tmp_path, whole)
