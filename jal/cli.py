@@ -6,7 +6,7 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from jal.errors import JalError
 from jal.settings.versions import DISTRIBUTION, versions
@@ -41,10 +41,10 @@ same command goes on where an interrupted one stopped.
 
 _SWEEP_EPILOG = """\
 examples:
-  jal sweep --config=dropquery --workdir=runs/digits
+  jal sweep --config=quickstart --workdir=runs/digits
   jal sweep --config=dropquery --workdir=runs/pets --config.pool.path=pets.npz --config.seeds=5
-  jal sweep --config=dropquery --workdir=runs/lr --config.probe.lr=0.001,0.01
-  jal sweep --config=dropquery --workdir=runs/options \\
+  jal sweep --config=quickstart --workdir=runs/lr --config.probe.lr=0.001,0.01
+  jal sweep --config=quickstart --workdir=runs/options \\
       --config.strategies="margins,margins(oversample=50),dropquery(draws=5)"
 
 config keys, overridden as --config.KEY=VALUE (* takes several values, comma-separated) [default]:
@@ -106,8 +106,22 @@ def _embed_epilog() -> str:
     return _EMBED_EPILOG.format(keys=_key_help(EMBED_FIELDS), names=names)
 
 
+_EXAMPLES = {
+    "sweep": "jal sweep --config=quickstart --workdir=runs/first",
+    "embed": "jal embed --config=embed --config.data.path=FOLDER --store=stores/mine",
+    "report": "jal report runs/first --out=reports/first",
+}
+
+
 class _CommandParser(argparse.ArgumentParser):
     """Composes its long epilog only when help is asked for: it needs imports that cost time."""
+
+    def error(self, message: str) -> NoReturn:
+        """What is wrong, and a line that would be right."""
+        self.print_usage(sys.stderr)
+        example = _EXAMPLES.get(self.prog.rpartition(" ")[2])
+        shown = f"for example: {example}\n" if example else ""
+        self.exit(2, f"{self.prog}: {message}\n{shown}")
 
     def format_help(self) -> str:
         epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog}

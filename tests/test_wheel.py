@@ -93,7 +93,7 @@ def test_a_config_is_found_by_name_from_another_folder(
     where = run_python("-c", "import jal; print(jal.__file__)", cwd=tmp_path, path=installed)
     assert where.stdout.strip() == str(installed / "jal" / "__init__.py")
     done = run_python(
-        "-m", "jal.cli", "sweep", "--config=dropquery", "--workdir=w", "--config.seeds=2",
+        "-m", "jal.cli", "sweep", "--config=quickstart", "--workdir=w", "--config.seeds=2",
         "--config.rounds=2", "--config.probe.max_epochs=5",
         cwd=tmp_path, path=installed,
     )  # fmt: skip

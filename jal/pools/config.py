@@ -3,7 +3,7 @@
 from jal.settings.fields import Field
 
 POOL_FIELDS: dict[str, Field] = {
-    "pool.path": Field("digits", "digits, an embedding store, or an .npz with train_x, train_y, …"),
+    "pool.path": Field("", "an embedding store, an .npz with train_x, train_y, …, or digits"),
     "pool.name": Field("", "dataset name in tables; by default the file's"),
     "pool.backbone": Field("", "what made the features, for tables"),
 }

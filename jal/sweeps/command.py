@@ -8,6 +8,7 @@ from jal.errors import JalError
 from jal.settings.devices import configure_jax
 from jal.settings.loading import load_config
 from jal.settings.process import check_devices, pinned
+from jal.sweeps.config import check_pool
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -30,6 +31,7 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
     config = load_config(reference, overrides)
     if "strategies" not in config or "execution" not in config:
         raise JalError(f"config {reference!r} is not one for jal sweep; try --config=dropquery.")
+    check_pool(config)
     configure_jax(config.execution.devices)
     _run(config, workdir, overwrite)
 

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from jal.core.spec import ProbeSpec, PropagationSpec
 from jal.data.config import DATA_FIELDS
 from jal.engine.config import EXECUTION_FIELDS
+from jal.errors import JalError
 from jal.learners.lora.spec import PealSpec
 from jal.pools.config import POOL_FIELDS
 from jal.settings.fields import Field, make_config, of_spec
@@ -14,7 +15,7 @@ from jal.weights.config import MODEL_FIELDS
 
 _MAPPED = ("lr", "weight_decay")  # several values of these ride one compiled axis
 
-# The protocol of Gupte et al. (TMLR 2024) on the bundled digits.
+# The protocol of Gupte et al. (TMLR 2024).
 SWEEP_FIELDS: dict[str, Field] = {
     **POOL_FIELDS,
     **DATA_FIELDS,
@@ -50,6 +51,15 @@ SWEEP_FIELDS: dict[str, Field] = {
 def sweep_config() -> ConfigDict:
     """The defaults of a sweep."""
     return make_config(SWEEP_FIELDS)
+
+
+def check_pool(config: ConfigDict) -> None:
+    """Raises JalError when a config names neither a pool nor images."""
+    if not config.pool.path and not names_images(config):
+        raise JalError(
+            "nothing says which pool: set --config.pool.path to an embedding store, an .npz file, or "
+            "digits, the bundled data set; or --config.data.path to a folder of images."
+        )
 
 
 def names_images(config: ConfigDict) -> bool:
