@@ -34,6 +34,7 @@ from jal.settings.versions import versions
 from jal.sweeps.config import SWEEP_FIELDS
 from jal.sweeps.groups import parse_seeds
 
+_ABSENT = {"metrics": []}  # what is written only where there is some
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
@@ -74,7 +75,7 @@ def extensions(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str
     differences: list[str] = []
     for key in sorted({*before, *after}):
         # A key that the older jal did not have was what is its default now.
-        default = SWEEP_FIELDS[key].default if key in SWEEP_FIELDS else "unset"
+        default = SWEEP_FIELDS[key].default if key in SWEEP_FIELDS else _ABSENT.get(key, "unset")
         was, now = (json.loads(json.dumps(side.get(key, default))) for side in (before, after))
         if key.startswith("execution.") or was == now or _same_seeds(key, was, now):
             continue
