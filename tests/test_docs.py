@@ -113,7 +113,8 @@ def test_python_of_a_page_runs(name: str) -> None:
 def unknown_names(text: str) -> list[str]:
     """The names like jal.core.types.Pool in a text that lead nowhere."""
     unknown = []
-    for name in sorted(set(re.findall(r"\bjal(?:\.[A-Za-z_]\w*)+", text))):
+    groups = set(registry.ENTRY_POINTS.values())  # of packages' entry points, no names of Python
+    for name in sorted(set(re.findall(r"\bjal(?:\.[A-Za-z_]\w*)+", text)) - groups):
         found: Any = jal
         parts = name.split(".")
         for length in range(2, len(parts) + 1):

@@ -14,7 +14,8 @@ from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, DEFAULT_INITS, Kind
 from jal.selection.registry import check_name, find
 
 One: TypeAlias = str | Choice | Strategy | Callable[..., Strategy]
-Choices: TypeAlias = One | Mapping[str, Strategy | Callable[..., Strategy]] | Iterable[One]
+Named: TypeAlias = Mapping[str, Strategy | Callable[..., Strategy]]
+Choices: TypeAlias = One | Named | Iterable[One | Named]
 
 
 def as_choices(value: Choices, kind: Kind = "strategy") -> tuple[Choice, ...]:
