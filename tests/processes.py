@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -134,6 +136,32 @@ def start(
     process = _forks.Process(target=_child, args=words, daemon=True)
     process.start()
     return Running(process, folder)
+
+
+def dies_at(folder: Path, touch: int, seconds: float = 0.0) -> Callable[[], int]:
+    """Lets this process kill itself so many seconds after touching files of a folder so many times.
+
+    A touch is an opening, a making, a moving or a removing; those of tensorstore's own threads do not
+    count. Whether the process then lives does not depend on how fast the machine is.
+
+    Returns:
+      A function that says how many there were.
+    """
+    touches = [0]
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" and not event.startswith(("os.", "shutil.")):
+            return
+        if any(str(folder) in str(argument) for argument in arguments[:2]):
+            touches[0] += 1
+            if touches[0] == touch:
+                if seconds:
+                    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+                else:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)
+    return lambda: touches[0]
 
 
 def _send(connection: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

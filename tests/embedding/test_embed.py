@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
-from conftest import ROOT
 from fixtures.make_backbone_fixtures import FOLDER
 from PIL import Image
 
@@ -61,23 +59,6 @@ def arguments(images: Path, model: Path, store: Path, *more: str) -> list[str]:
     ]
 
 
-def start(words: list[str], devices: int = 2) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": str(devices)}
-    return subprocess.Popen(
-        [sys.executable, "-c", "import sys; from jal.cli import main; sys.exit(main())", *words],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
 def digests(store: Path) -> dict[str, str]:
     return {
         str(file.relative_to(store)): hashlib.sha256(file.read_bytes()).hexdigest()
@@ -90,7 +71,7 @@ def digests(store: Path) -> dict[str, str]:
 def whole(images: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole") / "store"
-    finish(start(arguments(images, model, folder)))
+    assert main(arguments(images, model, folder)) == 0
     return folder
 
 
@@ -120,44 +101,37 @@ def test_features_are_the_model_s_on_every_image(whole: Path, images: Path, mode
         np.testing.assert_allclose(found.features, pooled, atol=3e-3)
 
 
+def run_mortal(words: list[str], chunk: int, recorded: bool) -> int:
+    """The command; it kills itself with the arrays of so many chunks written, the last recorded or not."""
+    write, chunks = store_rows.write_file, itertools.count(1)
+
+    def last(path: str, name: str, content: bytes) -> None:
+        dies = next(chunks) == chunk
+        if recorded or not dies:
+            write(path, name, content)
+        if dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store_rows.write_file = last
+    return main(words)
+
+
 def test_killed_at_any_time_it_goes_on_to_the_same_bytes(
     whole: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     words = arguments(images, model, tmp_path / "store")
-    slow = tmp_path / "slow.py"
-    # Slower batches, so that the kill falls between chunks; the arithmetic is untouched.
-    slow.write_text(
-        "import sys, time\n"
-        "from jal.data import loader\n"
-        "collect = loader._collect\n"
-        "def delayed(*arguments):\n"
-        "    time.sleep(0.4)\n"
-        "    return collect(*arguments)\n"
-        "loader._collect = delayed\n"
-        "from jal.cli import main\n"
-        "sys.exit(main())\n"
-    )
     records = tmp_path / "store" / "train" / "records"
-    done = 0
-    for wanted in (2, 4):
-        process = subprocess.Popen(
-            [sys.executable, str(slow), *words],
-            env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 120
-        while len(list(records.glob("*.json"))) < wanted and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        done = len(list(records.glob("*.json")))
-        assert wanted <= done < 6
+    done: list[int] = []
+    for chunk, recorded in ((3, False), (1, True), (2, False)):
+        killed = processes.start(run_mortal, words, chunk, recorded)
+        assert killed.ends() == -signal.SIGKILL, killed.out + killed.err
+        done.append(len(list(records.glob("*.json"))))
+    assert done == [2, 3, 4]
     before = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
-    output = finish(start(words))
-    assert f"train: {8 * done} of 45 images are there already" in output
+    output = processes.jal(*words).succeeds()
+    assert f"train: {8 * done[-1]} of 45 images are there already" in output
     # Finished chunks are not written again: their images are not embedded twice.
-    assert int(re.search(r"train: (\d+) images in", output)[1]) == 45 - 8 * done  # type: ignore[index]
+    assert int(re.search(r"train: (\d+) images, ", output)[1]) == 45 - 8 * done[-1]  # type: ignore[index]
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert digests(tmp_path / "store") == digests(whole)
 
@@ -195,7 +169,7 @@ def test_eight_devices_agree_with_one(
     whole: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     words = arguments(images, model, tmp_path / "store", "--config.batch_size=16")
-    output = finish(start(words, devices=8))
+    output = processes.jal(*words, devices=8).succeeds()
     assert "45 train, 10 test images" in output
     one, eight = (stores.open_store(str(path)) for path in (whole, tmp_path / "store"))
     for split in ("train", "test"):

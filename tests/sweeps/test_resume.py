@@ -7,8 +7,6 @@ import os
 import random
 import resource
 import signal
-import sys
-import threading
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -148,7 +146,7 @@ def test_another_pool_under_the_same_name_is_refused(pool: LoadedPool, tmp_path:
     changed = jal.from_arrays(
         np.asarray(data.features) * 2, data.labels, data.test_features, data.test_labels
     )
-    with pytest.raises(JalError, match="its contents, .* have changed"):
+    with pytest.raises(JalError, match=r"its contents, .* have changed"):
         run_sweep(small_config(), changed, workdir=tmp_path)
 
 
@@ -229,38 +227,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_and_count(words: list[str], workdir: Path, deadly: int, seconds: float) -> None:
-    """The command; it kills itself so many seconds after touching the workdir so many times."""
-    touches = count(1)
-
-    def audit(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" and not event.startswith(("os.", "shutil.")):
-            return
-        if not any(str(workdir) in str(argument) for argument in arguments[:2]):
-            return
-        number = next(touches)
-        if number == deadly:
-            kill = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
-            kill.start() if seconds else kill.function(*kill.args)
-
-    sys.addaudithook(audit)
+def run_mortal(words: list[str], workdir: Path, touch: int, seconds: float) -> None:
+    touches = processes.dies_at(workdir, touch, seconds)
     assert main(words) == 0
-    print("TOUCHES", next(touches))
+    print("TOUCHES", touches())
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_at_any_moment(whole: Path, tmp_path: Path) -> None:
-    """20 SIGKILLs at, or just after, any opening, making or moving of a file of the workdir."""
+    """12 SIGKILLs at, or just after, any opening, making or moving of a file of the workdir."""
     chance, kills, attempts = random.Random(0), 0, count()
-    first = processes.start(run_and_count, command(tmp_path / "first"), tmp_path / "first", 0, 0)
+    first = processes.start(run_mortal, command(tmp_path / "first"), tmp_path / "first", 0, 0)
     touches = int(first.succeeds().split("TOUCHES")[1])
     assert touches > 100
-    while kills < 20:
+    while kills < 12:
         workdir = tmp_path / f"killed-{next(attempts)}"
         while not is_finished(workdir):
             # At a touch, between two in Python, or while the checkpoint's own threads write.
             moment = (chance.randint(1, touches), chance.choice([0, 0.001, 0.01, 0.03]))
-            running = processes.start(run_and_count, command(workdir), workdir, *moment)
+            running = processes.start(run_mortal, command(workdir), workdir, *moment)
             code = running.ends()
             assert code in (0, -signal.SIGKILL), running.out + running.err
             kills += code != 0
