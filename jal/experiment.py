@@ -5,7 +5,7 @@ In one file, so that what a round is can be read from top to bottom.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal import selection
-from jal.core import metrics
+from jal.core.metrics import Metric, Own, as_own, evaluate, evaluate_own
 from jal.core.spec import ExperimentSpec, ProbeSpec, bucket
 from jal.core.types import (
     ALState,
@@ -182,6 +182,7 @@ def fit_and_measure(
     hyper: Hyper,
     index: Array | int,
     graph: Graph | None = None,
+    own: Own = (),
 ) -> tuple[ALState, Metrics]:
     """Trains a learner of stored features on the labelled set, and measures it on the test split.
 
@@ -191,6 +192,7 @@ def fit_and_measure(
       state, pool, hyper: of the run.
       index: the round, from 1.
       graph: the pool's, where labels are propagated.
+      own: the user's metrics.
     """
     rows = state.order[:size]
     # Gathered rows, never the masked pool: the cost is that of the labelled set.
@@ -199,19 +201,19 @@ def fit_and_measure(
     )
     key = round_keys(state.keys, index).fit
     trained = learner.train(key, state.learner, labelled, (pool, graph), hyper)
-    return take_in(state, pool, trained, pool.test_features)
+    return take_in(state, pool, trained, pool.test_features, own)
 
 
 def take_in(
-    state: ALState, pool: Pool, trained: Trained, test_features: Array
+    state: ALState, pool: Pool, trained: Trained, test_features: Array, own: Own = ()
 ) -> tuple[ALState, Metrics]:
     """The state with what was trained, and its metrics on these features f[T, D] of the test split."""
     logits = probe.logits(trained.probe, test_features)
-    measured = measure(state, pool, logits, trained.epochs)
+    measured = measure(state, pool, logits, trained.epochs, own)
     return replace(state, probe=trained.probe, learner=trained.state), measured
 
 
-def measure(state: ALState, pool: Pool, logits: Array, epochs: Array) -> Metrics:
+def measure(state: ALState, pool: Pool, logits: Array, epochs: Array, own: Own = ()) -> Metrics:
     """The metrics of a round from its logits f32[T, C] on the test split."""
     bought = jnp.arange(state.order.shape[0]) < state.count
     seen = jnp.zeros(pool.num_classes, bool).at[pool.labels[state.order]].max(bought)
@@ -220,7 +222,8 @@ def measure(state: ALState, pool: Pool, logits: Array, epochs: Array) -> Metrics
         unknown_ratio=state.unknown_ratio,
         classes_seen=seen.sum(),
         epochs=epochs,
-        **metrics.evaluate(logits, pool.test_labels),
+        own=evaluate_own(own, logits, pool.test_labels),
+        **evaluate(logits, pool.test_labels),
     )
 
 
@@ -261,11 +264,17 @@ def default_hyper(spec: ProbeSpec) -> Hyper:
     return Hyper(jnp.float32(spec.lr), jnp.float32(spec.weight_decay))
 
 
-def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metrics]]:
+def make_experiment(
+    spec: ExperimentSpec,
+    learner: Learner | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+) -> Callable[..., tuple[ALState, Metrics]]:
     """The whole experiment as one pure, jit- and vmap-able function.
 
     Args:
       spec: everything static.
+      learner: what is trained in place of the spec's probe; one of stored features.
+      metrics: the user's own, by name, as `jal.sweep` takes them; they come as `Metrics.own`.
 
     Returns:
       `experiment(key, pool, caches=None, hyper=None) -> (ALState, Metrics)`, the metrics with a
@@ -281,7 +290,7 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
     ][1:]
     first_batch = selection.make_init(spec.init)
     strategy = selection.make_strategy(spec.strategy)
-    learner = frozen(spec.probe)
+    trained, own = learner or frozen(spec.probe), as_own(metrics)
 
     def experiment(
         key: Key | RunKeys, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
@@ -292,9 +301,9 @@ def make_experiment(spec: ExperimentSpec) -> Callable[..., tuple[ALState, Metric
         rates = default_hyper(spec.probe) if hyper is None else hyper
 
         def fit(state: ALState, index: Array | int, size: int) -> tuple[ALState, Metrics]:
-            return fit_and_measure(learner, size, state, pool, rates, index, caches.graph)
+            return fit_and_measure(trained, size, state, pool, rates, index, caches.graph, own)
 
-        state = begin(first_batch, learner, spec.probe, spec.batches, keys, pool, caches.init)
+        state = begin(first_batch, trained, spec.probe, spec.batches, keys, pool, caches.init)
         state = start_strategy(strategy, spec.probe, state, pool, caches.strategy)
         state, first = fit(state, 1, bucket(spec.batches[0]))
         rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]

@@ -1,15 +1,18 @@
-"""Names of the columns and files that rooms share, tidy rows, fingerprints, atomic writes."""
+"""Names of columns and files that rooms share, tidy rows, fingerprints, atomic writes, checked JSON."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
+
+from jal.errors import JalError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,7 @@ STATUS = "status.json"
 CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
 ADAPTERS = "adapters"
+LOCK = ".jal.lock"
 FILES = (METRICS, ACQUISITIONS, CONFIG, ENVIRONMENT, STATUS, CURVES)
 
 RUN_COLUMNS = (
@@ -54,6 +58,7 @@ METRIC_COLUMNS = (
 )
 DIGITS = "digits"  # the bundled data set
 COLUMNS = (*RUN_COLUMNS, "round", *METRIC_COLUMNS, "seconds")
+STUDY_COLUMNS = ("workdir", "setting", "arm")  # which reports add
 _INTEGERS = ("labelled", "classes_seen", "epochs")
 
 
@@ -92,7 +97,11 @@ def fingerprint(parts: Iterable[object]) -> str:
 
 
 def rows_of_round(
-    runs: list[dict[str, Any]], index: int, measured: Mapping[str, np.ndarray], seconds: float
+    runs: list[dict[str, Any]],
+    index: int,
+    measured: Mapping[str, np.ndarray],
+    seconds: float,
+    own: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One tidy row a run.
 
@@ -101,16 +110,25 @@ def rows_of_round(
       index: the round, from 1.
       measured: each metric, f32[runs].
       seconds: wall seconds of the round, shared equally by the runs that ran together.
+      own: the user's metrics, which come last.
     """
     import pandas as pd
 
     frame = pd.DataFrame(runs)
     frame["round"] = index
-    for name in METRIC_COLUMNS:
+    for name in (*METRIC_COLUMNS, *own):
         values = np.asarray(measured[name])
         frame[name] = values.astype(int) if name in _INTEGERS else values.astype(float)
     frame["seconds"] = seconds / len(runs)
-    return frame[list(COLUMNS)]
+    return frame[[*COLUMNS, *own]]
+
+
+def own_metrics(columns: Iterable[str]) -> tuple[str, ...]:
+    """The user's metrics among the columns of metrics.csv: those after the last of jal's."""
+    names = list(columns)
+    known = {*COLUMNS, *STUDY_COLUMNS}
+    after = names[names.index("seconds") :] if "seconds" in names else []
+    return tuple(name for name in after if name not in known)
 
 
 def rows_of_picks(
@@ -149,6 +167,137 @@ def rows_of_picks(
         ],
         ignore_index=True,
     )
+
+
+LFS = b"version https://git-lfs"  # begins the pointer that stands for a file not yet pulled
+
+
+class Kind(NamedTuple):
+    """What a value in a JSON file must be: said in words, and as a test."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def whole(least: int, most: int = 2**53) -> Kind:
+    """Whole numbers in a range; true and false are none."""
+    words = f"at least {least}" if most == 2**53 else f"from {least} to {most}"
+    return Kind(f"a whole number {words}", lambda x: type(x) is int and least <= x <= most)
+
+
+def number(words: str = "", fits: Callable[[float], bool] = lambda value: True) -> Kind:
+    """Finite numbers, and what more is asked of them; true and false are none."""
+    return Kind(
+        f"a number {words}".rstrip(),
+        # NaN and infinities are in no range, and an int may be too large for any float.
+        lambda value: type(value) in (int, float) and abs(value) < 1e300 and fits(value),
+    )
+
+
+def one_of(choices: Iterable[str]) -> Kind:
+    """Some words."""
+    known = tuple(choices)
+    return Kind(f"one of {', '.join(known)}", lambda value: value in known)
+
+
+def list_of(kind: Kind, length: int | None = None) -> Kind:
+    """Lists of so many values of one kind; None: of any number."""
+    words = "a list" if length is None else f"a list of {length}"
+    return Kind(
+        f"{words}, each {kind.words}",
+        lambda x: isinstance(x, list) and length in (None, len(x)) and all(map(kind.fits, x)),
+    )
+
+
+def either(first: Kind, second: Kind) -> Kind:
+    """What is of one of two kinds."""
+    return Kind(f"{first.words}, or {second.words}", lambda x: first.fits(x) or second.fits(x))
+
+
+TEXT = Kind("text", lambda value: isinstance(value, str))
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+OBJECT = Kind("an object {…}", lambda value: isinstance(value, dict))
+
+
+def read_json(path: Path, what: str, missing: str = "") -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Args:
+      path: the file.
+      what: its kind in words, as "a manifest".
+      missing: what to say where it is not there.
+
+    Raises:
+      JalError: the file cannot be read, or holds something else.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise JalError(missing or f"there is no {path}, {what}.") from error
+    except (OSError, ValueError) as error:  # a path may hold a NUL
+        raise JalError(f"{path} cannot be read ({_reason(error)}).") from error
+    return parse_json(content, path, what)
+
+
+def parse_json(content: bytes, where: object, what: str) -> dict[str, Any]:
+    """The object that a JSON file's content is; arguments and errors as those of `read_json`."""
+    if content.startswith(LFS):
+        raise JalError(f"{where} is a git-lfs pointer, not {what}; run git lfs pull there.")
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise JalError(
+            f"{where} is not valid JSON ({_reason(error)}); it must be {what}."
+        ) from error
+    if not isinstance(values, dict):
+        raise JalError(f"{where} is {shown(values)}; it must be {what}, {OBJECT.words}.")
+    return values
+
+
+def field(values: Mapping[str, Any], name: str, kind: Kind, where: object) -> Any:
+    """A value that an object of a JSON file must have.
+
+    Args:
+      values: the object.
+      name: the key; dotted, the keys from object to object.
+      kind: what it must be.
+      where: the file.
+
+    Raises:
+      JalError: it is missing or of another kind.
+    """
+    found: Any = values
+    parts = name.split(".")
+    for count, part in enumerate(parts, start=1):
+        if not isinstance(found, Mapping):
+            at = ".".join(parts[: count - 1])
+            raise JalError(f"{where}: {at} is {shown(found)}; it must be {OBJECT.words}.")
+        if part not in found:
+            raise JalError(f"{where} lacks {'.'.join(parts[:count])}; {name} must be {kind.words}.")
+        found = found[part]
+    if not kind.fits(found):
+        raise JalError(f"{where}: {name} is {shown(found)}; it must be {kind.words}.")
+    return found
+
+
+def optional(
+    values: Mapping[str, Any], name: str, kind: Kind, where: object, default: Any = None
+) -> Any:
+    """A value that a JSON file may leave out, or have as null; otherwise as `field`."""
+    return default if values.get(name) is None else field(values, name, kind, where)
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: as JSON spells it, in one short line."""
+    try:
+        text = json.dumps(value, ensure_ascii=True)
+    except (TypeError, ValueError, RecursionError):
+        text = type(value).__name__
+    return text if len(text) <= 60 else f"{text[:60]} …"
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

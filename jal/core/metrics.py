@@ -1,4 +1,4 @@
-"""Test metrics as compiled functions of logits f32[T, C] and labels i32[T].
+"""Test metrics as compiled functions of logits f32[T, C] and labels i32[T]; a user's own beside them.
 
 Averages over classes are plain means over the classes that occur in the labels (balanced accuracy, AUROC)
 or in labels or predictions (macro-F1, as scikit-learn does).
@@ -6,15 +6,23 @@ or in labels or predictions (macro-F1, as scikit-learn does).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jal.core.types import Array
+from jal.errors import JalError
+from jal.schema import COLUMNS, STUDY_COLUMNS
 
 ECE_BINS = 15
+
+Metric = Callable[[Array, Array], Array]  # of logits f32[T, C] and labels i32[T], to f32[]
+Own = tuple[
+    tuple[str, Metric], ...
+]  # a user's, by name; hashable, so that programs are kept by them
 
 
 def accuracy(predictions: Array, labels: Array) -> Array:
@@ -122,3 +130,61 @@ def evaluate(logits: Array, labels: Array) -> dict[str, Array]:
         "ece": expected_calibration_error(probabilities.max(axis=1), predictions == labels),
         "brier": jnp.mean(jnp.square(probabilities - one_hot).sum(axis=1)),
     }
+
+
+def evaluate_own(own: Own, logits: Array, labels: Array) -> dict[str, Array]:
+    """A user's metrics of one prediction, f32[] each; as `evaluate`."""
+    return {name: jnp.asarray(metric(logits, labels), jnp.float32) for name, metric in own}
+
+
+def as_own(metrics: Mapping[str, Metric] | None) -> Own:
+    """A user's metrics, in their order.
+
+    Raises:
+      JalError: on anything but functions by names that no column has yet.
+    """
+    if metrics is None:
+        return ()
+    if not isinstance(metrics, Mapping):
+        raise JalError(
+            f"metrics is {metrics!r}; it takes functions by name, as in {{'my_metric': my_metric}}."
+        )
+    for name, metric in metrics.items():
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise JalError(
+                f"{name!r} cannot name a metric; take letters, digits and underscores, as in 'my_f2'."
+            )
+        if name in (*COLUMNS, *STUDY_COLUMNS):
+            raise JalError(
+                f"metric {name!r} has the name of a column that jal writes; choose another."
+            )
+        if not callable(metric):
+            raise JalError(f"metric {name!r} is {metric!r}; it must be a function.")
+    return tuple((name, _hashable(metric)) for name, metric in metrics.items())
+
+
+def _hashable(metric: Metric) -> Metric:
+    try:
+        hash(metric)
+    except TypeError:
+        return lambda logits, labels: metric(logits, labels)
+    return metric
+
+
+def check_own(own: Own, rows: int, classes: int) -> None:
+    """Raises JalError on metrics that do not compile to one number for logits f32[rows, classes]."""
+    logits = jax.ShapeDtypeStruct((rows, classes), jnp.float32)
+    labels = jax.ShapeDtypeStruct((rows,), jnp.int32)
+    wanted = "it takes logits f32[T, C] and labels i32[T], and returns one number"
+    for name, metric in own:
+        try:
+            found: Any = jax.eval_shape(metric, logits, labels)
+        except Exception as error:  # whatever the user's function raises
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise JalError(
+                f"metric {name!r} cannot be compiled ({reason[:120]}); {wanted}, by jax.numpy."
+            ) from error
+        one = isinstance(found, jax.ShapeDtypeStruct) and found.shape == ()
+        if not one or not (found.dtype == bool or jnp.isrealobj(jnp.zeros((), found.dtype))):
+            shown = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else repr(found)
+            raise JalError(f"metric {name!r} returns {shown[:120]}; {wanted}.")

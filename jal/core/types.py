@@ -176,6 +176,7 @@ class Metrics:
         round 1.
       classes_seen: how many classes the labelled set holds.
       epochs: how many epochs the probe trained.
+      own: the user's, by name.
     """
 
     labelled: Array
@@ -189,6 +190,7 @@ class Metrics:
     unknown_ratio: Array
     classes_seen: Array
     epochs: Array
+    own: dict[str, Array] = struct.field(default_factory=dict)
 
 
 def _no_cache(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Cache:

@@ -18,7 +18,6 @@ from jal.engine import programs
 from jal.engine.group import Group, Identity
 from jal.engine.layout import Layout
 from jal.errors import JalError
-from jal.learners.frozen import frozen
 
 Prepared = dict[Any, Any]  # per-pool work by what it is of
 
@@ -28,7 +27,7 @@ class Round(NamedTuple):
 
     Attributes:
       number: from 1.
-      measured: each metric of `jal.core.types.Metrics`, f32[runs].
+      measured: each metric of `jal.core.types.Metrics`, the user's own among them, f32[runs].
       order: i32[runs, capacity], the pool positions labelled so far, in order.
       seconds: wall seconds since the round before.
       state: fetches the AL state as it stands before the next fit, as numpy arrays with a leading
@@ -112,13 +111,13 @@ def prepare_caches(
 
 
 def fit_stored(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Rounds:
-    """The frozen learner's rounds on the pool's stored features: one compiled call each."""
-    spec, learner = group.spec, frozen(group.spec.probe)
+    """The rounds of a learner of the pool's stored features: one compiled call each."""
+    spec, learner = group.spec, group.stored
     caches = prepare_caches(group, pool, layout, prepared)
     hyper = layout.spread(group.hyper())
 
     def fit(state: ALState, number: int) -> tuple[ALState, Metrics]:
-        program = programs.fit(learner, bucket(sum(spec.batches[:number])), layout)
+        program = programs.fit(learner, bucket(sum(spec.batches[:number])), layout, group.metrics)
         # The strategy's state stays outside, so that all strategies share the fit's program.
         inputs = (replace(state, strategy=()), hyper)
         fitted, measured = program(inputs, (pool, caches.graph), number)
@@ -209,7 +208,7 @@ def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> I
     clock = time.perf_counter()
     caches = prepare_caches(group, pool, layout, prepared)
     runs = layout.spread((group.key_seeds(), group.first))
-    program = programs.whole(group.spec, layout)
+    program = programs.whole(group.spec, group.stored, layout, group.metrics)
     state, measured = program((runs, layout.spread(group.hyper())), (pool, caches), 0)
     values, order = _values(layout.collect(measured)), layout.collect(state.order)
     seconds = (time.perf_counter() - clock) / group.spec.rounds
@@ -220,7 +219,8 @@ def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> I
 
 
 def _values(measured: Metrics) -> dict[str, np.ndarray]:
-    return {field.name: getattr(measured, field.name) for field in fields(measured)}
+    names = (field.name for field in fields(measured) if field.name != "own")
+    return {name: getattr(measured, name) for name in names} | measured.own
 
 
 def _fetcher(layout: Layout, state: ALState) -> Callable[[], ALState]:

@@ -12,6 +12,7 @@ import numpy as np
 from jal import experiment
 from jal.backbones.normalise import Normalise
 from jal.backbones.spec import ViTSpec
+from jal.core.metrics import Own
 from jal.core.spec import bucket
 from jal.core.types import ALState, Array, Labelled, Learner, Metrics, Pool, Trained
 from jal.engine import dist
@@ -72,10 +73,10 @@ def embed_program(learner: Learner, layout: Layout) -> Program:
 
 
 @lru_cache(maxsize=64)
-def _measure(layout: Layout) -> Program:
+def _measure(layout: Layout, own: Own) -> Program:
     def program(run: Any, pool: Pool, _: Array) -> tuple[ALState, Metrics]:
         state, trained, test_features = run
-        return experiment.take_in(state, pool, trained, test_features)
+        return experiment.take_in(state, pool, trained, test_features, own)
 
     return over_runs(program, layout)
 
@@ -141,7 +142,7 @@ def fit_images(
         run = (state.keys, state.learner, labelled, hyper)
         trained = train_program(learner, layout)(run, base, number)
         test_features = embedded(trained.state, test_inputs)
-        fitted: tuple[ALState, Metrics] = _measure(layout)(
+        fitted: tuple[ALState, Metrics] = _measure(layout, group.metrics)(
             (state, trained, test_features), pool, number
         )
         if export is not None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from jal.core.metrics import Own
 from jal.core.spec import ExperimentSpec
-from jal.core.types import Hyper, RunKeys
+from jal.core.types import Hyper, Learner, RunKeys
+from jal.learners.frozen import frozen
 from jal.learners.lora.spec import PealSpec
+from jal.learners.own import OwnLearner
 from jal.pools.features import LoadedPool
 
 Identity = tuple[int, float, float]  # seed, learning rate and weight decay
@@ -25,6 +28,8 @@ class Group:
       spec: what they share.
       seeds, lrs, weight_decays: what differs, one entry a run.
       fixed: seeds that every run takes for one purpose in place of its own, by `RunKeys`' names.
+      metrics: the user's own.
+      own: the user's own learner, in place of the spec's probe.
       first: i32[runs, k], each run's own first indices (the `given` init), or None.
       lora: the LoRA learner's recipe; None for the frozen learner.
     """
@@ -36,11 +41,18 @@ class Group:
     first: np.ndarray | None = None
     lora: PealSpec | None = None
     fixed: tuple[tuple[str, int], ...] = ()
+    metrics: Own = ()
+    own: OwnLearner | None = None
 
     @property
     def learner_name(self) -> str:
         """What is trained, as the tables call it."""
-        return "lora" if self.lora else "frozen"
+        return self.own.name if self.own else "lora" if self.lora else "frozen"
+
+    @property
+    def stored(self) -> Learner:
+        """The learner of stored features."""
+        return self.own.learner if self.own else frozen(self.spec.probe)
 
     @property
     def size(self) -> int:

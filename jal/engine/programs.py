@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from jal import experiment, selection
+from jal.core.metrics import Own
 from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
 from jal.core.types import ALState, Array, Hyper, Learner, Pool, RunKeys
 from jal.engine.layout import Layout, over_runs, with_pool
@@ -48,12 +49,12 @@ def start(strategy: Choice, spec: ProbeSpec, layout: Layout) -> Program:
 
 
 @lru_cache(maxsize=256)
-def fit(learner: Learner, size: int, layout: Layout) -> Program:
+def fit(learner: Learner, size: int, layout: Layout, own: Own = ()) -> Program:
     """`((ALState, Hyper), (pool, graph), round) -> (ALState, Metrics)`, for all strategies."""
 
     def program(run: tuple[ALState, Hyper], shared: tuple[Pool, Graph | None], index: Array) -> Any:
         (state, hyper), (pool, graph) = run, shared
-        return experiment.fit_and_measure(learner, size, state, pool, hyper, index, graph)
+        return experiment.fit_and_measure(learner, size, state, pool, hyper, index, graph, own)
 
     return over_runs(program, layout)
 
@@ -75,9 +76,9 @@ def query(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
 
 
 @lru_cache(maxsize=16)
-def whole(spec: ExperimentSpec, layout: Layout) -> Program:
+def whole(spec: ExperimentSpec, learner: Learner, layout: Layout, own: Own = ()) -> Program:
     """`(((seeds, first), Hyper), (pool, caches), 0) -> (ALState, Metrics)`: all rounds at once."""
-    run_experiment = experiment.make_experiment(spec)
+    run_experiment = experiment.make_experiment(spec, learner, dict(own))
 
     def program(run: Any, shared: tuple[Pool, experiment.Caches], _: Array) -> Any:
         (seeds, first), hyper = run

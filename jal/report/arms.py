@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from jal.schema import METRIC_COLUMNS
+from jal.schema import METRIC_COLUMNS, own_metrics
 
 SETTING_COLUMNS = ("dataset", "backbone", "learner", "ssl")
 # Columns that are neither settings nor arms: the run's number, its seed, and what was measured.
@@ -24,7 +24,7 @@ def settings_of(metrics: pd.DataFrame) -> tuple[str, ...]:
 
 def arm_columns(metrics: pd.DataFrame) -> tuple[str, ...]:
     """The columns that tell apart runs of one strategy in one setting, the seed aside."""
-    kept = (*_OTHER_COLUMNS, *SETTING_COLUMNS, "arm", "setting")
+    kept = (*_OTHER_COLUMNS, *SETTING_COLUMNS, "arm", "setting", *own_metrics(metrics.columns))
     return tuple(
         name
         for name in metrics.columns

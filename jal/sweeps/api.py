@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,9 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from jal import selection
+from jal.core.metrics import Metric, as_own
 from jal.errors import JalError
+from jal.learners.own import as_learners
 from jal.pools.from_config import load_data, with_backbone
 from jal.pools.given import AnyPool, as_pool
 from jal.pools.images import ImagePool, LoraData
@@ -74,6 +77,7 @@ def run_sweep(
     progress: Shown = None,
     first: Any = None,
     images: LoraData | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> SweepResult:
     """Runs a sweep from a config, where `jal.sweep` takes keywords; goes on with an unfinished one.
 
@@ -88,6 +92,8 @@ def run_sweep(
       first: the `given` init's indices, [k] or [seeds, k]; needs that init.
       images: the pool's images and backbone, for the LoRA learner; by default those that
         `config.data` and `config.model` name.
+      metrics: your own by name: functions of test logits f32[T, C] and labels i32[T] to one number,
+        compiled with the rest; each is a column after jal's.
 
     Raises:
       JalError: on bad input, before anything is compiled or written; on a workdir that holds
@@ -96,6 +102,7 @@ def run_sweep(
     if not isinstance(config, ConfigDict) or "strategies" not in config:
         raise JalError("run_sweep takes a config of a sweep first; jal.sweep takes a pool.")
     check_names(config)
+    own = as_own(metrics)
     if loaded is None:
         check_pool(config)
         loaded, images = load_data(config, notes_of(progress))
@@ -107,6 +114,7 @@ def run_sweep(
         overwrite=overwrite,
         progress=progress,
         first=first,
+        metrics=own,
     )
     if outcome.folder is None:
         return SweepResult(outcome.metrics, outcome.acquisitions, None)
@@ -142,6 +150,7 @@ def sweep(
     overwrite: bool = False,
     progress: Shown = None,
     first: Any = None,
+    metrics: Mapping[str, Metric] | None = None,
     **settings: Any,
 ) -> SweepResult:
     """A sweep from keywords, where `run_sweep` takes a config.
@@ -153,9 +162,10 @@ def sweep(
       strategies: names with options, as in "random, dropquery(draws=5)"; `Strategy` objects and
         factories of your own, named after their functions; a mapping that names them; or several of
         these. The setting `inits` takes the same.
-      workdir, overwrite, progress, first: as in `run_sweep`.
+      workdir, overwrite, progress, first, metrics: as in `run_sweep`.
       **settings: other keys of `jal.sweeps.config.SWEEP_FIELDS`; a nested one with its dot written as two
-        underscores: `seeds=5, rounds=10, probe__lr=(1e-3, 1e-2)`.
+        underscores: `seeds=5, rounds=10, probe__lr=(1e-3, 1e-2)`. `learner` also takes a
+        `jal.Learner` of your own, or a mapping that names several.
 
     Raises:
       JalError: on bad input, before anything is compiled or written.
@@ -166,6 +176,8 @@ def sweep(
     config.strategies = _names(strategies)
     if "inits" in settings:
         settings["inits"] = _names(settings["inits"], "init")
+    if not selection.is_text(settings.get("learner", "")):
+        settings["learner"] = as_learners(settings["learner"])
     set_keywords(config, SWEEP_FIELDS, settings)
     if first is not None and "inits" not in settings:
         config.inits = "given"
@@ -188,6 +200,7 @@ def sweep(
         progress=progress,
         first=first,
         images=images,
+        metrics=metrics,
     )
 
 

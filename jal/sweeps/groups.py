@@ -5,12 +5,14 @@ from __future__ import annotations
 import zipfile
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from jal import selection
+from jal.core.metrics import Own
+from jal.core.metrics import check_own as check_metrics
 from jal.core.spec import (
     Choice,
     ExperimentSpec,
@@ -18,15 +20,16 @@ from jal.core.spec import (
     PropagationSpec,
     make_batches,
 )
+from jal.core.types import Pool
 from jal.engine.group import PURPOSES, Group
 from jal.engine.layout import MODES
 from jal.errors import JalError
 from jal.learners.lora.spec import PealSpec, from_mapping
+from jal.learners.own import OwnLearner, as_learners, check_own
 from jal.pools.features import LoadedPool, require_labels
 from jal.settings.fields import as_tuple
 from jal.weights.naming import NAMINGS
 
-LEARNERS = ("frozen", "lora")
 _MAX_SEED = 2**32 - 1
 
 
@@ -105,9 +108,13 @@ def _first_indices(array: Any, size: int, pool_size: int, seeds: int, arms: int)
     return np.tile(np.broadcast_to(array, (seeds, size)).astype(np.int32), (arms, 1))
 
 
-def described(config: ConfigDict) -> dict[str, Any]:
-    """The config as plain values, for a file: strategies of a user's own by their names."""
+def described(config: ConfigDict, metrics: Own = ()) -> dict[str, Any]:
+    """The config as plain values, for a file: what is the user's own by its name."""
     values = config.to_dict()
+    if metrics:
+        values["metrics"] = [name for name, _ in metrics]
+    if not selection.is_text(values["learner"]):
+        values["learner"] = list(learners(config))
     kinds: tuple[tuple[str, selection.Kind], ...] = (("strategies", "strategy"), ("inits", "init"))
     for key, kind in kinds:
         if not selection.is_text(values[key]):
@@ -152,8 +159,8 @@ def check_names(config: ConfigDict) -> None:
             f"execution.export_adapters is {config.execution.export_adapters!r}; "
             f"choose from {', '.join(NAMINGS)}, or leave it empty."
         )
-    if "lora" in learners(config) and config.ssl:
-        raise JalError("ssl propagates labels over frozen features; it needs learner=frozen.")
+    if learners(config) != ("frozen",) and config.ssl:
+        raise JalError("ssl propagates labels for the frozen learner; it needs learner=frozen.")
     if "lora" in learners(config) and config.execution.shard_pool:
         raise JalError("execution.shard_pool needs the frozen learner: lora streams its images.")
     make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)
@@ -165,13 +172,7 @@ def learners(config: ConfigDict) -> tuple[str, ...]:
     Raises:
       JalError: on an unknown one, or none.
     """
-    names = tuple(
-        part.strip() for value in as_tuple(config.learner) for part in str(value).split(",")
-    )
-    for name in names:
-        if name not in LEARNERS:
-            raise JalError(f"unknown learner {name!r}; choose from {', '.join(LEARNERS)}.")
-    return tuple(dict.fromkeys(names))
+    return tuple(map(str, as_learners(config.learner)))
 
 
 _Rates = list[tuple[float, float]]  # (learning rate, weight decay) of each arm
@@ -182,16 +183,31 @@ def _rates(part: str, config: ConfigDict) -> _Rates:
     return list(product(lrs, _floats(f"{part}.weight_decay", config[part].weight_decay)))
 
 
-def _arms(config: ConfigDict) -> list[tuple[_Rates, ProbeSpec, PealSpec | None]]:
-    """What each learner's groups share: the mapped rates, the head's recipe, the LoRA recipe."""
-    arms: list[tuple[_Rates, ProbeSpec, PealSpec | None]] = []
-    for learner in learners(config):
-        rates = _rates("probe" if learner == "frozen" else "lora", config)
+class _Arm(NamedTuple):
+    """What a learner's groups share: the mapped rates, the head's recipe, and its own recipe."""
+
+    rates: _Rates
+    probe: ProbeSpec
+    lora: PealSpec | None = None
+    own: OwnLearner | None = None
+
+
+def _arms(config: ConfigDict, pool: Pool | None = None) -> list[_Arm]:
+    """What each learner's groups share; without the pool, a learner of the user's own is not tried."""
+    arms: list[_Arm] = []
+    for learner in as_learners(config.learner):
+        rates = _rates("lora" if learner == "lora" else "probe", config)
+        if isinstance(learner, OwnLearner):
+            head = None if pool is None else check_own(learner, pool)
+            rate = ProbeSpec().dropout if head is None else head.dropout
+            kind = "residual" if head is not None and head.adapter is not None else "linear"
+            arms.append(_Arm(rates, ProbeSpec(dropout=rate, kind=kind), own=learner))
+            continue
         if learner == "lora":
             values = config.lora.to_dict()
             for lr, weight_decay in rates:
                 lora = from_mapping({**values, "lr": lr, "weight_decay": weight_decay})
-            arms.append((rates, ProbeSpec(dropout=lora.head_dropout), lora))
+            arms.append(_Arm(rates, ProbeSpec(dropout=lora.head_dropout), lora))
             continue
         static = ("kind", "max_epochs", "batch_size", "patience", "min_delta")
         fixed = {name: config.probe[name] for name in static}
@@ -200,17 +216,20 @@ def _arms(config: ConfigDict) -> list[tuple[_Rates, ProbeSpec, PealSpec | None]]
         for lr, weight_decay in rates:
             ProbeSpec(lr=lr, weight_decay=weight_decay)
         for rate in _floats("probe.dropout", config.probe.dropout):
-            arms.append((rates, ProbeSpec(dropout=rate, **fixed), None))
+            arms.append(_Arm(rates, ProbeSpec(dropout=rate, **fixed)))
     return arms
 
 
-def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tuple[Group, ...]:
+def make_groups(
+    config: ConfigDict, loaded: LoadedPool, first: Any = None, metrics: Own = ()
+) -> tuple[Group, ...]:
     """The groups of a sweep, in the order they run.
 
     Args:
       config: as `jal.sweeps.config.sweep_config` lays it out.
       loaded: the pool.
       first: the `given` init's indices, [k] or [seeds, k], when they come from Python.
+      metrics: the user's own.
 
     Raises:
       JalError: when the config and the pool do not fit each other.
@@ -222,10 +241,12 @@ def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tu
         config.schedule, config.rounds, config.start, config.step, pool.num_classes, pool.size
     )
     seeds = parse_seeds(config.seeds)
+    check_metrics(metrics, pool.test_features.shape[0], pool.num_classes)
+    arms = _arms(config, pool)
     groups = []
     for strategy in selection.as_choices(config.strategies):
-        for init, (rates, probe, lora) in product(_inits(config, strategy), _arms(config)):
-            indices = None
+        for init, arm in product(_inits(config, strategy), arms):
+            rates, indices = arm.rates, None
             if init.name == "given":
                 indices = first
                 if indices is None:
@@ -233,13 +254,15 @@ def make_groups(config: ConfigDict, loaded: LoadedPool, first: Any = None) -> tu
                 indices = _first_indices(indices, batches[0], pool.size, len(seeds), len(rates))
             groups.append(
                 Group(
-                    spec=ExperimentSpec(strategy, init, batches, probe),
+                    spec=ExperimentSpec(strategy, init, batches, arm.probe),
                     seeds=seeds * len(rates),
                     lrs=tuple(lr for lr, _ in rates for _ in seeds),
                     weight_decays=tuple(decay for _, decay in rates for _ in seeds),
                     first=indices,
-                    lora=lora,
+                    lora=arm.lora,
                     fixed=_fixed_seeds(config),
+                    metrics=metrics,
+                    own=arm.own,
                 )
             )
     return tuple(groups)

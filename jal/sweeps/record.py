@@ -104,6 +104,10 @@ class Record:
         self._order = finished.order
         self.rows.append(
             schema.rows_of_round(
-                self._columns, finished.number, finished.measured, finished.seconds
+                self._columns,
+                finished.number,
+                finished.measured,
+                finished.seconds,
+                [name for name, _ in self.group.metrics],
             )
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from jal.core.metrics import Own
 from jal.engine import dist
 from jal.engine.group import Group
 from jal.errors import JalError
@@ -61,11 +62,12 @@ def run_groups(
     overwrite: bool = False,
     progress: Shown = None,
     first: Any = None,
+    metrics: Own = (),
 ) -> Outcome:
     """Runs the groups of a config, or what is left of them in the workdir; see `jal.run_sweep`."""
     if images is None and "lora" in learners(config):
         raise JalError("the lora learner reads images; name them with data.path or data.name.")
-    groups = make_groups(config, loaded, first)
+    groups = make_groups(config, loaded, first, metrics)
     if first is not None and all(group.first is None for group in groups):
         raise JalError("first indices are passed, but no init is 'given'; set inits='given'.")
     execution = config.execution
@@ -86,7 +88,7 @@ def run_groups(
             if dist.is_first():
                 stack.enter_context(hold(path, "give another workdir"))
             mark = _fingerprint(loaded, groups)
-            folder = Workdir(path, described(config), mark, overwrite=overwrite)
+            folder = Workdir(path, described(config, metrics), mark, overwrite=overwrite)
             for note in folder.notes:
                 told.note(note)
         if folder is not None and folder.finished:
@@ -100,8 +102,8 @@ def run_groups(
         for number in asked:
             columns = groups[number].columns(int(offsets[number]), loaded)
             runner.run(number, groups[number], columns)
-        metrics = pd.concat(runner.metrics, ignore_index=True)
+        rows = pd.concat(runner.metrics, ignore_index=True)
         acquisitions = pd.concat(runner.acquisitions, ignore_index=True)
     if folder is not None:
         folder.finish()
-    return Outcome(metrics, acquisitions, folder)
+    return Outcome(rows, acquisitions, folder)

@@ -34,7 +34,7 @@ from jal.settings.versions import versions
 from jal.sweeps.config import SWEEP_FIELDS
 from jal.sweeps.groups import parse_seeds
 
-_ABSENT = {"metrics": []}  # what is written only where there is some
+_ABSENT: dict[str, list[str]] = {"metrics": []}  # what is written only where there is some
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
