@@ -6,7 +6,7 @@ import io
 import time
 from typing import Any
 
-from jal.settings.progress import Bar
+from jal.settings.bar import Bar
 
 _WIDTH = 100
 _SECONDS = 0.1  # between two drawings
