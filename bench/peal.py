@@ -20,10 +20,10 @@ import pandas as pd
 from scipy import stats
 from shared_data import DATA
 
-from jal.sweeps.config import load_config
-from jal.settings.devices import configure_jax
-from jal.sweeps.groups import Group
 from jal.engine.drive import Round
+from jal.settings.devices import configure_jax
+from jal.sweeps.config import load_config
+from jal.sweeps.groups import Group
 from jal.sweeps.run import load_data, run_sweep
 
 

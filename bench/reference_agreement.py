@@ -25,11 +25,11 @@ import pandas as pd
 from shared_data import DATA
 
 import jal
-from jal.learners import probe
-from jal.settings.devices import configure_jax
-from jal.experiment import default_hyper
-from jal.pools.features import LoadedPool
 from jal.core.spec import ProbeSpec, bucket
+from jal.experiment import default_hyper
+from jal.learners import probe
+from jal.pools.features import LoadedPool
+from jal.settings.devices import configure_jax
 
 SEEDS = (1, 10, 100, 1000, 10000)
 REFERENCE_NAMES = {"dropquery": "dropout"}

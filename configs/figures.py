@@ -24,8 +24,8 @@ PEAL (arXiv 2406.09296), figure 1, unknown ratio of the first cycles, and figure
 
 from ml_collections import ConfigDict
 
-from jal.sweeps.config import sweep_config
 from jal.errors import JalError
+from jal.sweeps.config import sweep_config
 
 FIGURES = ("dropquery1", "dropquery2", "dropquery3", "dropquery4", "dropquery5")
 # Figure 1 averages over strategies; the four of the paper's argument suffice for it.

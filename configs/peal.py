@@ -11,9 +11,9 @@ rank, learning rate, epochs and budgets are ours.
 
 from ml_collections import ConfigDict
 
-from jal.sweeps.config import sweep_config
 from jal.data.catalogue import fill_in
 from jal.errors import JalError
+from jal.sweeps.config import sweep_config
 
 # The names they have in jal's catalogue of data sets.
 DATASETS = {
