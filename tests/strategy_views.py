@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jal.core.spec import ProbeSpec
@@ -36,27 +35,27 @@ def make_view(
     order[:labelled] = came[:labelled]
     labels = np.where(mask, random.choice(seen, rows), -1).astype(np.int32)
     probe = Probe(
-        kernel=jnp.asarray(random.normal(size=(dimension, classes)), jnp.float32),
-        bias=jnp.asarray(random.normal(size=classes), jnp.float32),
-        mean=jnp.asarray(random.normal(size=dimension), jnp.float32),
-        variance=jnp.asarray(random.uniform(0.5, 4, dimension), jnp.float32),
+        kernel=random.normal(size=(dimension, classes)).astype(np.float32),
+        bias=random.normal(size=classes).astype(np.float32),
+        mean=random.normal(size=dimension).astype(np.float32),
+        variance=random.uniform(0.5, 4, dimension).astype(np.float32),
         dropout=0.75,
     )
-    array = jnp.asarray(features)
-    return View(
-        features=array,
-        pool_features=array,
-        labelled=jnp.asarray(mask),
-        available=jnp.asarray(available),
-        labels=jnp.asarray(labels),
-        order=jnp.asarray(order),
-        count=jnp.int32(labelled),
+    view = View(
+        features=features,
+        pool_features=features,
+        labelled=mask,
+        available=available,
+        labels=labels,
+        order=order,
+        count=np.int32(labelled),
         probe=probe,
-        hyper=Hyper(jnp.float32(1e-2), jnp.float32(1e-2)),
+        hyper=Hyper(np.float32(1e-2), np.float32(1e-2)),
         clustering=jax.random.key(seed),
         num_classes=classes,
         recipe=ProbeSpec(dropout=0.75),
     )
+    return jax.device_put(view)  # moved, not computed: nothing is compiled
 
 
 def embeddings(view: View) -> np.ndarray:

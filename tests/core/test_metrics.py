@@ -6,7 +6,6 @@ import warnings
 from itertools import pairwise
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -96,7 +95,7 @@ def test_extreme_logits_stay_finite() -> None:
 def test_hand_computed_brier_nll_and_ece() -> None:
     # Probabilities 0.9/0.1 right, 0.6/0.4 wrong.
     logits = np.log(np.array([[0.9, 0.1], [0.6, 0.4]], np.float32))
-    values = metrics.evaluate(jnp.asarray(logits), jnp.array([0, 1]))
+    values = evaluate(logits, np.array([0, 1]))
     assert float(values["brier"]) == pytest.approx((2 * 0.1**2 + 2 * 0.6**2) / 2, abs=1e-6)
     assert float(values["nll"]) == pytest.approx(-np.log(0.9 * 0.4) / 2, abs=1e-6)
     assert float(values["ece"]) == pytest.approx((abs(1 - 0.9) + abs(0 - 0.6)) / 2, abs=1e-6)

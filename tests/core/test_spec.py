@@ -105,11 +105,10 @@ def test_bad_schedules(arguments: tuple, message: str) -> None:
         make_batches(*arguments)
 
 
-def test_buckets_double_up_to_the_budget() -> None:
-    assert [bucket(count, 740) for count in (1, 64, 65, 128, 129, 512, 513, 740)] == [
-        64, 64, 128, 128, 256, 512, 740, 740,
+def test_buckets_double() -> None:
+    assert [bucket(count) for count in (1, 64, 65, 128, 129, 512, 513)] == [
+        64, 64, 128, 128, 256, 512, 1024,
     ]  # fmt: skip
-    assert bucket(30, 40) == 40
 
 
 def test_default_inits() -> None:

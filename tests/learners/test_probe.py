@@ -18,6 +18,8 @@ ROWS, DIMENSION, CLASSES = 40, 10, 3
 HYPER = Hyper(jnp.float32(1e-2), jnp.float32(1e-2))
 SHORT = ProbeSpec(dropout=0.75, max_epochs=60, patience=6, min_delta=1e-3)
 fit = jax.jit(probe.fit, static_argnames=("spec", "num_classes"))
+keep = jax.jit(keep_mask, static_argnums=(1, 2))
+logits, embed = jax.jit(probe.logits), jax.jit(probe.embed)
 
 
 def data(seed: int = 0, rows: int = ROWS, padded: int = 0) -> tuple:
@@ -45,7 +47,7 @@ class EagerProbe:
 
     def step(self, key: jax.Array, rows: np.ndarray, labels: np.ndarray, padded: int) -> float:
         """One AdamW step; returns the loss before it."""
-        mask = np.asarray(keep_mask(key, self.spec.dropout, (padded, DIMENSION)))[: len(rows)]
+        mask = np.asarray(keep(key, self.spec.dropout, (padded, DIMENSION)))[: len(rows)]
         if self.spec.dropout == 0:
             mask = np.ones_like(rows, bool)
         rows = np.where(mask, rows / (1 - effective_rate(self.spec.dropout)), 0)
@@ -213,7 +215,7 @@ def test_padding_changes_nothing() -> None:
         np.testing.assert_allclose(one, other, atol=2e-5)
 
 
-def testinitial_weights_are_uniform_in_their_bounds() -> None:
+def test_initial_weights_are_uniform_in_their_bounds() -> None:
     dimension, classes = 64, 500
     start = probe.initial_weights(jax.random.key(6), dimension, classes)
     for name, shape in (("kernel", (classes, dimension)), ("bias", (classes,))):
@@ -255,7 +257,7 @@ def test_half_precision_features_are_computed_in_float32(dtype: jnp.dtype) -> No
     half, _ = fit(key, stored, labels, valid, HYPER, SHORT, CLASSES)
     full, _ = fit(key, stored.astype(jnp.float32), labels, valid, HYPER, SHORT, CLASSES)
     np.testing.assert_allclose(half.kernel, full.kernel, atol=1e-5)
-    assert probe.logits(half, stored).dtype == jnp.float32
+    assert logits(half, stored).dtype == jnp.float32
 
 
 def trained(seed: int = 0) -> tuple[Probe, np.ndarray]:
@@ -271,7 +273,7 @@ def test_learns_separable_classes() -> None:
         jax.random.key(0), features.astype(np.float32), labels, np.ones(ROWS, bool), HYPER,
         ProbeSpec(dropout=0.0), CLASSES,
     )  # fmt: skip
-    assert (np.argmax(probe.logits(fitted, features), axis=1) == labels).all()
+    assert (np.argmax(logits(fitted, features), axis=1) == labels).all()
 
 
 def test_folded_equals_unfolded() -> None:
@@ -280,9 +282,9 @@ def test_folded_equals_unfolded() -> None:
         np.asarray(head.variance, np.float64) + 1e-5
     )
     expected = embedded @ np.asarray(head.kernel, np.float64) + np.asarray(head.bias)
-    np.testing.assert_allclose(probe.embed(head, features), embedded, atol=1e-5)
-    np.testing.assert_allclose(probe.logits(head, features), expected, atol=1e-4)
-    kernel, bias = probe.fold(head)
+    np.testing.assert_allclose(embed(head, features), embedded, atol=1e-5)
+    np.testing.assert_allclose(logits(head, features), expected, atol=1e-4)
+    kernel, bias = jax.jit(probe.fold)(head)
     np.testing.assert_allclose(
         features @ np.asarray(kernel) + np.asarray(bias), expected, atol=1e-4
     )
@@ -292,12 +294,12 @@ def test_folded_equals_unfolded() -> None:
 def test_dropout_logits_are_the_logits_of_dropped_inputs(rate: float) -> None:
     head, features = trained(11)
     head, key = replace(head, dropout=rate), jax.random.key(11)
-    kept = np.asarray(keep_mask(key, rate, features.shape))
+    kept = np.asarray(keep(key, rate, features.shape))
     for rescale, scale in ((True, 1 / (1 - effective_rate(rate))), (False, 1.0)):
         dropped = np.where(kept, features * scale, 0).astype(np.float32)
         np.testing.assert_allclose(
             probe.dropout_logits(key, head, features, rescale=rescale),
-            probe.logits(head, dropped),
+            logits(head, dropped),
             atol=1e-4,
         )
 
@@ -310,12 +312,12 @@ def test_dropout_logits_average_to_the_logits() -> None:
         jax.jit(jax.vmap(lambda key: probe.dropout_logits(key, head, features[:6])))(keys)
     )
     error = drawn.std(axis=0) / np.sqrt(draws)
-    difference = np.abs(drawn.mean(axis=0) - np.asarray(probe.logits(head, features[:6])))
+    difference = np.abs(drawn.mean(axis=0) - np.asarray(logits(head, features[:6])))
     assert (difference < 5 * error).all()
     assert (error > 0).all()
 
 
 def test_empty_probe_predicts_nothing() -> None:
     head = probe.empty(DIMENSION, CLASSES, 0.75)
-    np.testing.assert_array_equal(probe.logits(head, jnp.ones((4, DIMENSION))), 0)
+    np.testing.assert_array_equal(logits(head, np.ones((4, DIMENSION), np.float32)), 0)
     assert head.dropout == 0.75
