@@ -26,6 +26,7 @@ STATUS = "status.json"
 CURVES = "curves.png"
 CHECKPOINTS = "checkpoints"
 ADAPTERS = "adapters"
+TRACKING = "tracking"
 LOCK = ".jal.lock"
 FILES = (METRICS, ACQUISITIONS, CONFIG, ENVIRONMENT, STATUS, CURVES)
 

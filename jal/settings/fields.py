@@ -66,6 +66,17 @@ def key_paths(config: ConfigDict, prefix: str = "") -> list[str]:
     return paths
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    pairs: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs |= flat(value, f"{prefix}{key}.")
+        else:
+            pairs[f"{prefix}{key}"] = value
+    return pairs
+
+
 def as_tuple(value: Any) -> tuple[Any, ...]:
     """One value or several as a tuple."""
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)

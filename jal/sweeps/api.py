@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from jal.settings.keywords import plain, set_keywords
 from jal.settings.process import pinned
 from jal.settings.progress import Shown, notes_of
 from jal.sweeps.config import SWEEP_FIELDS, check_pool, names_images, sweep_config
+from jal.sweeps.events import Callback, check_callbacks
 from jal.sweeps.groups import check_names
 from jal.sweeps.run import Outcome, run_groups
 
@@ -78,6 +79,7 @@ def run_sweep(
     first: Any = None,
     images: LoraData | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    callbacks: Callback | Sequence[Callback] = (),
 ) -> SweepResult:
     """Runs a sweep from a config, where `jal.sweep` takes keywords; goes on with an unfinished one.
 
@@ -94,6 +96,8 @@ def run_sweep(
         `config.data` and `config.model` name.
       metrics: your own by name: functions of test logits f32[T, C] and labels i32[T] to one number,
         compiled with the rest; each is a column after jal's.
+      callbacks: functions that are told of every round and of the end, by one event each:
+        `jal.RoundFinished`, `jal.SweepFinished`.
 
     Raises:
       JalError: on bad input, before anything is compiled or written; on a workdir that holds
@@ -102,7 +106,7 @@ def run_sweep(
     if not isinstance(config, ConfigDict) or "strategies" not in config:
         raise JalError("run_sweep takes a config of a sweep first; jal.sweep takes a pool.")
     check_names(config)
-    own = as_own(metrics)
+    own, told = as_own(metrics), check_callbacks(callbacks)
     if loaded is None:
         check_pool(config)
         loaded, images = load_data(config, notes_of(progress))
@@ -115,6 +119,7 @@ def run_sweep(
         progress=progress,
         first=first,
         metrics=own,
+        callbacks=told,
     )
     if outcome.folder is None:
         return SweepResult(outcome.metrics, outcome.acquisitions, None)
@@ -151,6 +156,7 @@ def sweep(
     progress: Shown = None,
     first: Any = None,
     metrics: Mapping[str, Metric] | None = None,
+    callbacks: Callback | Sequence[Callback] = (),
     **settings: Any,
 ) -> SweepResult:
     """A sweep from keywords, where `run_sweep` takes a config.
@@ -162,7 +168,7 @@ def sweep(
       strategies: names with options, as in "random, dropquery(draws=5)"; `Strategy` objects and
         factories of your own, named after their functions; a mapping that names them; or several of
         these. The setting `inits` takes the same.
-      workdir, overwrite, progress, first, metrics: as in `run_sweep`.
+      workdir, overwrite, progress, first, metrics, callbacks: as in `run_sweep`.
       **settings: other keys of `jal.sweeps.config.SWEEP_FIELDS`; a nested one with its dot written as two
         underscores: `seeds=5, rounds=10, probe__lr=(1e-3, 1e-2)`. `learner` also takes a
         `jal.Learner` of your own, or a mapping that names several.
@@ -201,6 +207,7 @@ def sweep(
         first=first,
         images=images,
         metrics=metrics,
+        callbacks=callbacks,
     )
 
 

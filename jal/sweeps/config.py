@@ -41,6 +41,7 @@ SWEEP_FIELDS: dict[str, Field] = {
     **EXECUTION_FIELDS,
     "execution.checkpoint_seconds": Field(30.0, "at most this long between checkpoints"),
     "execution.checkpoints_kept": Field(2, "how many checkpoints of a group are kept"),
+    "execution.track": Field("", "log for tensorboard, wandb or mlflow, or several", several=True),
     "execution.group": Field(-1, "run only this group of the grid, into workdir/group-N; -1: all"),
     "execution.export_adapters": Field(
         "", "write every round's adapters for PEFT, named for transformers4 or transformers5"

@@ -28,6 +28,7 @@ from jal.learners.lora.spec import PealSpec, from_mapping
 from jal.learners.own import OwnLearner, as_learners, check_own
 from jal.pools.features import LoadedPool, require_labels
 from jal.settings.fields import as_tuple
+from jal.sweeps.trackers import asked_trackers
 from jal.weights.naming import NAMINGS
 
 _MAX_SEED = 2**32 - 1
@@ -146,6 +147,7 @@ def check_names(config: ConfigDict) -> None:
         raise JalError(
             "execution.checkpoints_kept must be at least 1 and execution.checkpoint_seconds at least 0."
         )
+    asked_trackers(config.execution.track)
     for strategy in selection.as_choices(config.strategies):
         selection.make_strategy(strategy)
         for init in _inits(config, strategy):

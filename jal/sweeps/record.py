@@ -14,6 +14,7 @@ from jal import schema
 from jal.engine import dist
 from jal.engine.drive import Round, Snapshot
 from jal.engine.group import Group
+from jal.sweeps.events import RoundFinished
 from jal.sweeps.snapshots import Checkpoints
 
 
@@ -66,6 +67,18 @@ class Record:
         due = self.finished or time.monotonic() - self._saved_at >= self._interval
         if self._checkpoints is not None and dist.agreed(due):
             self.save()
+
+    def event(self, group: int, finished: Round, *, restored: bool) -> RoundFinished:
+        """What callbacks are told of a round of these runs."""
+        return RoundFinished(
+            runs=tuple(dict(columns) for columns in self._columns),
+            round=finished.number,
+            rounds=self.group.spec.rounds,
+            metrics={name: np.array(values) for name, values in finished.measured.items()},
+            seconds=finished.seconds,
+            restored=restored,
+            group=group,
+        )
 
     def picks(self, only_latest: bool = False) -> pd.DataFrame:
         """Every acquisition so far, run by run; or those of the latest round."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +18,13 @@ from jal.errors import JalError
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.schema import ACQUISITIONS, METRICS, fingerprint
+from jal.settings.fields import flat
 from jal.settings.lock import hold
 from jal.settings.progress import Shown, shown
+from jal.sweeps.events import Callback, SweepFinished, teller
 from jal.sweeps.groups import described, learners, make_groups
 from jal.sweeps.runner import Runner, layout_of
+from jal.sweeps.trackers import asked_trackers, make_trackers
 from jal.sweeps.workdir import Workdir
 
 
@@ -53,6 +57,17 @@ def _asked_groups(groups: tuple[Group, ...], index: int) -> range:
     return range(len(groups)) if index < 0 else range(index, index + 1)
 
 
+@contextmanager
+def _ending(tell: Callback, workdir: Path | None) -> Iterator[Callback]:
+    """The callback, which is told in the end whether the sweep is complete."""
+    complete = False
+    try:
+        yield tell
+        complete = True
+    finally:
+        tell(SweepFinished(complete, workdir))
+
+
 def run_groups(
     config: ConfigDict,
     loaded: LoadedPool,
@@ -63,6 +78,7 @@ def run_groups(
     progress: Shown = None,
     first: Any = None,
     metrics: Own = (),
+    callbacks: Sequence[Callback] = (),
 ) -> Outcome:
     """Runs the groups of a config, or what is left of them in the workdir; see `jal.run_sweep`."""
     if images is None and "lora" in learners(config):
@@ -71,6 +87,9 @@ def run_groups(
     if first is not None and all(group.first is None for group in groups):
         raise JalError("first indices are passed, but no init is 'given'; set inits='given'.")
     execution = config.execution
+    trackers = asked_trackers(execution.track)
+    if trackers and (workdir is None or "://" in str(workdir)):
+        raise JalError("execution.track writes into the workdir; give one on this machine.")
     asked = _asked_groups(groups, execution.group)
     offsets = np.cumsum([0, *(group.size for group in groups)])
     for number in asked:
@@ -93,17 +112,25 @@ def run_groups(
                 told.note(note)
         if folder is not None and folder.finished:
             told.note(f"{folder.path}: already finished")
+            teller(callbacks, told.note)(SweepFinished(True, Path(folder.path)))
             return Outcome(folder.read_table(METRICS), folder.read_table(ACQUISITIONS), folder)
+        if folder is not None and dist.is_first():
+            settings = flat(described(config, metrics))
+            callbacks = (*callbacks, *make_trackers(trackers, Path(folder.path), settings))
+        tell = stack.enter_context(
+            _ending(teller(callbacks, told.note), None if folder is None else Path(folder.path))
+        )
         # Said where it is not what anyone would think.
         named = {group.learner_name for group in groups} != {"frozen"}
         runner = stack.enter_context(
-            Runner(execution, loaded, images, folder, told, names_learner=named)
+            Runner(execution, loaded, images, folder, told, tell, names_learner=named)
         )
         for number in asked:
             columns = groups[number].columns(int(offsets[number]), loaded)
             runner.run(number, groups[number], columns)
         rows = pd.concat(runner.metrics, ignore_index=True)
         acquisitions = pd.concat(runner.acquisitions, ignore_index=True)
-    if folder is not None:
-        folder.finish()
+        if folder is not None:
+            runner.close()
+            folder.finish()
     return Outcome(rows, acquisitions, folder)

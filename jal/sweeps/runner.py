@@ -16,6 +16,7 @@ from jal.engine.layout import Layout, make_layout
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.settings.progress import Progress
+from jal.sweeps.events import Callback
 from jal.sweeps.parts import Part, find_parts
 from jal.sweeps.record import Record
 from jal.sweeps.snapshots import Checkpoints
@@ -34,6 +35,7 @@ class Runner:
       images: its images and backbone, for the LoRA learner.
       folder: the workdir; None writes nothing.
       progress: told of each round.
+      tell: told of each round, with what was measured.
       names_learner: whether what is told names what is trained.
     """
 
@@ -44,6 +46,7 @@ class Runner:
         images: LoraData | None,
         folder: Workdir | None,
         progress: Progress,
+        tell: Callback,
         *,
         names_learner: bool = False,
     ) -> None:
@@ -52,6 +55,7 @@ class Runner:
         self._images = images
         self._folder = folder
         self._progress = progress
+        self._tell = tell
         self._names_learner = names_learner
         self._pools: dict[Any, Pool] = {}
         self._prepared: dict[Any, Any] = {}  # per-pool work, done once for all groups
@@ -63,8 +67,12 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for checkpoints in self._writing:
-            checkpoints.close()
+        self.close()
+
+    def close(self) -> None:
+        """Waits until all checkpoints are written."""
+        while self._writing:
+            self._writing.pop().close()
 
     def run(self, number: int, group: Group, columns: list[dict[str, Any]]) -> None:
         """Runs a group, or what is left of it; the workdir then holds all of its results.
@@ -88,12 +96,12 @@ class Runner:
         self._progress.start(self._name(group), len(parts) * group.spec.rounds)
         for part, record in zip(parts, records, strict=True):
             if part.snapshot is not None:
-                self._restore(record, part.snapshot)
+                self._restore(number, record, part.snapshot)
         self._write(records)
         for part, record in zip(parts, records, strict=True):
             if not record.finished:
                 rounds = self._rounds(number, record.group, part.snapshot)
-                self._compute(record, rounds)
+                self._compute(number, record, rounds)
         self._write(records, group_finished=True)
         self.metrics.append(_metrics(records))
         self.acquisitions.append(_picks(records))
@@ -116,16 +124,17 @@ class Runner:
         self._writing += [part.checkpoints for part in parts if part.checkpoints is not None]
         return parts
 
-    def _restore(self, record: Record, snapshot: Snapshot) -> None:
+    def _restore(self, number: int, record: Record, snapshot: Snapshot) -> None:
         """Takes up what a checkpoint holds."""
         restored = record.restore(snapshot)
         if not record.finished:
             name = self._name(record.group)
             self._progress.note(f"{name}: going on after round {len(restored)}")
         for finished in restored:
+            self._tell(record.event(number, finished, restored=True))
             self._progress.advance(1, _status(record.group, finished))
 
-    def _compute(self, record: Record, rounds: Iterator[Round]) -> None:
+    def _compute(self, number: int, record: Record, rounds: Iterator[Round]) -> None:
         """Each round reaches the workdir and the display as it is done."""
         try:
             for finished in rounds:
@@ -133,6 +142,7 @@ class Runner:
                 if self._folder is not None:
                     self._folder.append_table(schema.METRICS, record.rows[-1])
                     self._folder.append_table(schema.ACQUISITIONS, record.picks(only_latest=True))
+                self._tell(record.event(number, finished, restored=False))
                 self._progress.advance(1, _status(record.group, finished))
         except KeyboardInterrupt:
             record.save()

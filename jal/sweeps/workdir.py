@@ -27,9 +27,11 @@ from jal.schema import (
     FILES,
     METRICS,
     STATUS,
+    TRACKING,
     whole_lines,
     write_atomically,
 )
+from jal.settings.fields import flat
 from jal.settings.versions import versions
 from jal.sweeps.config import SWEEP_FIELDS
 from jal.sweeps.groups import parse_seeds
@@ -54,23 +56,13 @@ def environment(fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            pairs |= _flat(value, f"{prefix}{key}.")
-        else:
-            pairs[f"{prefix}{key}"] = value
-    return pairs
-
-
 def extensions(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What a config adds to an older one (rounds, seeds), and what else differs, as `key: old → new`.
 
     How runs are executed is left out: devices, modes and checkpoint intervals do not change what a
     sweep is, so it may go on under others.
     """
-    before, after = _flat(old), _flat(new)
+    before, after = flat(old), flat(new)
     added: list[str] = []
     differences: list[str] = []
     for key in sorted({*before, *after}):
@@ -201,13 +193,18 @@ class Workdir:
             if name != STATUS and (self.path / name).is_file():
                 (self.path / name).unlink()
                 removed.append(name)
-        for name, pattern in ((CHECKPOINTS, r"\d{3}(\.\d+)?"), (ADAPTERS, r"group-\d+")):
+        tracked = r"(tensorboard|wandb|mlflow)(\.json|\.db(-\w+)?|-artifacts)?"
+        for name, pattern in (
+            (CHECKPOINTS, r"\d{3}(\.\d+)?"),
+            (ADAPTERS, r"group-\d+"),
+            (TRACKING, tracked),
+        ):
             folder = self.path / name
             if not folder.is_dir():
                 continue
             for entry in folder.iterdir():
                 if re.fullmatch(pattern, entry.name):
-                    entry.rmtree()
+                    entry.rmtree() if entry.is_dir() else entry.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
             removed.append(f"{name}/")
