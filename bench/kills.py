@@ -100,7 +100,7 @@ def main() -> None:
             finished = False
             while not finished:
                 child = started(arguments(killed, *stage), log)
-                limit = random.uniform(0, takes[number]) if done < wanted else 3600
+                limit = random.uniform(0, 0.3 * takes[number]) if done < wanted else 3600
                 code = ended(child, limit)
                 if code is None:
                     os.kill(child, signal.SIGKILL)
