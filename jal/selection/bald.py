@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.selection import batches, scores
+from jal.selection.uncertainty import scored
 
 _TINY = 1e-37  # keeps the logarithm finite, so that samples without information are drawn uniformly
 
@@ -27,27 +30,15 @@ def bald(
       oversample, typical, balanced: as in `jal.selection.uncertainty`.
 
     Raises:
-      JalError: on fewer than one draw.
+      JalError: on fewer than one draw, or options that do not go together.
     """
     _check_draws("bald", draws)
-    batches.check_options(balanced, oversample, typical)
-
-    def select(
-        key: Key, view: View, cache: Cache, state: StrategyState, k: int
-    ) -> tuple[Array, StrategyState]:
-        information = scores.mutual_information(jax.random.split(key)[0], view, draws)
-        picks = batches.by_score(
-            jax.random.split(view.clustering)[1],
-            information,
-            view,
-            k,
-            oversample=oversample,
-            typical=typical,
-            balanced=balanced,
-        )
-        return picks, state
-
-    return Strategy(select)
+    return scored(
+        partial(scores.mutual_information, draws=draws),
+        oversample=oversample,
+        typical=typical,
+        balanced=balanced,
+    )
 
 
 def powerbald(*, draws: int = 20, power: float = 1.0) -> Strategy:
@@ -70,9 +61,9 @@ def powerbald(*, draws: int = 20, power: float = 1.0) -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        draw_key, batch_key = jax.random.split(key)
+        draw_key, noise_key = jax.random.split(key)
         information = scores.mutual_information(draw_key, view, draws)
         logs = power * jnp.log(jnp.maximum(information, _TINY))
-        return batches.gumbel_top_k(batch_key, logs, view.available, k), state
+        return batches.gumbel_top_k(noise_key, logs, view.available, k), state
 
     return Strategy(select)

@@ -94,14 +94,21 @@ def _own(made: Any, kind: Kind, name: str | None = None) -> Choice:
         name = str(getattr(function, word, "")).partition(".")[0]
         if BUILT_IN[kind].get(name) is made:
             return Choice(name)
-        if not name.isidentifier():
-            raise JalError(f"a {kind} has no name of its own; pass a mapping: {{'my_name': …}}.")
+        if not name.isidentifier() or (function is not made and _is_ours(function)):
+            raise JalError(
+                f"a {kind} passed as it is has no name of its own; pass a mapping, as in "
+                "{'mine': …}, or text for one that jal brings, as in 'margins(dropout=True)'."
+            )
     check_name(kind, name)
     try:
         hash(made)
     except TypeError as error:
         raise JalError(f"{kind} {name!r} cannot be hashed; make it of plain functions.") from error
     return Choice(name, (), made)
+
+
+def _is_ours(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("jal.selection.")
 
 
 def _check_options(kind: Kind, choice: Choice, factory: Any) -> None:

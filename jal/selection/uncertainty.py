@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import jax
 
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.selection import batches, scores
 
 
-def _by_predictive(
-    score: scores.Score, dropout: bool, oversample: int, typical: bool, balanced: bool
+def scored(
+    score: Callable[[Key, View], Array], *, oversample: int, typical: bool, balanced: bool
 ) -> Strategy:
+    """The strategy that takes the highest of a score f32[N] of `(key, view)`, with these options."""
     batches.check_options(balanced, oversample, typical)
 
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        values = scores.predictive(jax.random.split(key)[0], view, score, dropout=dropout)
         picks = batches.by_score(
             jax.random.split(view.clustering)[1],
-            values,
+            score(jax.random.split(key)[0], view),
             view,
             k,
             oversample=oversample,
@@ -29,6 +33,10 @@ def _by_predictive(
         return picks, state
 
     return Strategy(select)
+
+
+def _by_predictive(score: scores.Score, dropout: bool, **options: Any) -> Strategy:
+    return scored(partial(scores.predictive, score=score, dropout=dropout), **options)
 
 
 def uncertainty(
@@ -41,19 +49,28 @@ def uncertainty(
       oversample: cluster the best oversample·k and take the representatives (1: take the best k).
       typical: take the middle of the ranking instead of its top.
       balanced: keep the best 10 %, then take them evenly from the predicted classes (PEAL).
+
+    Raises:
+      JalError: on an oversample below 1, or options that do not go together.
     """
-    return _by_predictive(scores.least_confidence, dropout, oversample, typical, balanced)
+    return _by_predictive(
+        scores.least_confidence, dropout, oversample=oversample, typical=typical, balanced=balanced
+    )
 
 
 def entropy(
     *, dropout: bool = False, oversample: int = 1, typical: bool = False, balanced: bool = False
 ) -> Strategy:
     """Highest predictive entropy first (Wang & Shang, IJCNN 2014); options as in `uncertainty`."""
-    return _by_predictive(scores.entropy, dropout, oversample, typical, balanced)
+    return _by_predictive(
+        scores.entropy, dropout, oversample=oversample, typical=typical, balanced=balanced
+    )
 
 
 def margins(
     *, dropout: bool = False, oversample: int = 1, typical: bool = False, balanced: bool = False
 ) -> Strategy:
     """Smallest top-1 minus top-2 probability first (Scheffer et al., IDA 2001); options likewise."""
-    return _by_predictive(scores.negative_margin, dropout, oversample, typical, balanced)
+    return _by_predictive(
+        scores.negative_margin, dropout, oversample=oversample, typical=typical, balanced=balanced
+    )

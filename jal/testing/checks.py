@@ -51,15 +51,15 @@ def one_class_labelled(subject: Subject) -> None:
 
 def duplicates(subject: Subject) -> None:
     """Rows that stand twice in the pool, or everywhere."""
-    subject.picks(_case(subject, 4, like="duplicates"), "with duplicates")
-    subject.picks(_case(subject, 4, like="alike"), "with all rows alike")
+    for seed in range(4):
+        subject.picks(_case(subject, seed, like="duplicates"), "with duplicates")
+        subject.picks(_case(subject, seed, like="alike"), "with all rows alike")
 
 
 def all_that_is_left(subject: Subject) -> None:
     """As many as are available, of a pool labelled to its end and of one that is not."""
     subject.picks(_case(subject, 5, labelled=ROWS - K), "with no other row left")
     subject.picks(_case(subject, 5, left=K), "with no other row available")
-    # Half precision is asked along the way in the checks that need a program of their own anyway.
     case = _case(subject, 6, like="bfloat16")
     left = int(case.available.sum())
     subject.picks(case, "on features in bfloat16 for the whole of a pool", k=left)
@@ -145,11 +145,15 @@ def later_queries(subject: Subject) -> None:
 
 
 def more_than_the_key_matters(subject: Subject) -> None:
-    """Other views, other picks, though the key is the same."""
+    """Other features and another probe, other picks, though key and labelled rows are the same."""
     if subject.kind == "init" or not subject.reads_view:
         return
-    cases = [_case(subject, seed)._replace(seed=1) for seed in (20, 21, 22)]
-    found = [subject.picks(case, "on a random pool") for case in cases]
+    first, found = _case(subject, 20), []
+    for seed in range(20, 36):
+        state = replace(first.state, probe=_case(subject, seed).state.probe)
+        features: Any = np.roll(first.pool.features, seed, axis=0)
+        case = first._replace(state=state, pool=replace(first.pool, features=features))
+        found.append(subject.picks(case, "on a random pool"))
     subject.require(
         any(picks != found[0] for picks in found[1:]),
         "picks the same whatever it sees; if that is meant, pass reads_view=False",
