@@ -23,7 +23,8 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(CORES))
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
-from jal.backbones import preprocess, vit  # noqa: E402
+from jal.backbones import vit  # noqa: E402
+from jal.weights import processors  # noqa: E402
 from jal.weights.encoder import make_encoder  # noqa: E402
 from jal.weights.load import Backbone  # noqa: E402
 from jal.backbones.spec import DINOV2, ViTSpec  # noqa: E402
@@ -38,7 +39,7 @@ Run = Callable[[], Any]
 
 def jal_encoder(spec: ViTSpec, dtype: str, images: np.ndarray) -> tuple[Run, float]:
     params = jax.tree.map(np.asarray, jax.jit(vit.init, static_argnums=1)(jax.random.key(0), spec))
-    steps = preprocess.default("dinov2", spec.image_size)
+    steps = processors.default("dinov2", spec.image_size)
     backbone = Backbone(spec.replace(dtype=dtype), params, steps, "random", "")
     began = time.perf_counter()
     encode, _ = make_encoder(backbone, BATCH)

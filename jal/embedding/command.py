@@ -5,6 +5,7 @@ from __future__ import annotations
 from jal.errors import JalError
 from jal.settings.console import make_console
 from jal.settings.devices import configure_jax
+from jal.settings.interrupt import Interruptible
 from jal.settings.loading import load_config
 from jal.settings.process import check_devices
 from jal.settings.progress import Bar
@@ -38,7 +39,7 @@ def run(reference: str, store_path: str, skip_bad: bool, overrides: list[str]) -
 
     check_devices()
     console = make_console()
-    with Bar(console, "images") as progress:
+    with Bar(console, "images") as bar, Interruptible(bar, "this batch") as progress:
         store = embed(config, progress)
     skipped = [
         (split, *image) for split, images in store.manifest["skipped"].items() for image in images

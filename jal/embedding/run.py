@@ -15,17 +15,21 @@ from ml_collections import ConfigDict
 from jal.data.loader import Batch, Skipped, batches
 from jal.data.source import Source
 from jal.errors import JalError
+from jal.settings.lock import hold
+from jal.settings.process import pinned
 from jal.settings.progress import Progress, Silent
 from jal.settings.versions import versions
-from jal.store.manifest import Store, create
+from jal.store.manifest import Store, create, is_free
 from jal.store.rows import finish, forget_damaged, missing_chunks, write_chunk
 
 if TYPE_CHECKING:
     from jal.weights.encoder import Encode
+    from jal.weights.load import Backbone
 
 _NO_PIXELS = np.zeros((0, 0, 0, 3), np.uint8)
 
 
+@pinned()
 def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     """Embeds every split of a data set, or finishes what an earlier run began.
 
@@ -39,10 +43,7 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     Raises:
       JalError: bad input of any kind; what was written stays, and a later run goes on from there.
     """
-    import jax
-
     from jal.data import look, open_source
-    from jal.weights.encoder import make_encoder
     from jal.weights.load import load
 
     _check_sizes(config)
@@ -57,17 +58,33 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
         image_size=config.model.image_size or None,
         dtype=config.model.dtype,
     )
-    devices = jax.local_devices()
-    batch_size = config.batch_size or (32 if devices[0].platform == "cpu" else 256 * len(devices))
-    # Not rounded to whole batches: a store may be finished on another number of devices.
-    chunk_rows = config.store.chunk_rows
-    batch_size = min(batch_size, chunk_rows)
-    spec = backbone.spec
-    dimension = spec.features + (spec.width if config.model.patch_mean else 0)
-    request = {
+    for note in backbone.notes:
+        progress.note(note)
+    path = config.store.path or f"embeddings/{source.name}/{backbone.name.replace('/', '--')}"
+    path = os.path.expanduser(path)
+    is_free(path)  # before the lock's own file is there
+    with hold(path, "give another --store"):
+        store = create(
+            path,
+            _request(config, source, backbone),
+            {
+                "data": source.name,
+                "model": backbone.name,
+                "versions": versions(("jax", "flax", "pillow")),
+            },
+            _sizes(source),
+            source.class_names,
+        )
+        return _finished(store, config, source, backbone, progress)
+
+
+def _request(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str, Any]:
+    """What decides the rows of a store."""
+    spec, patch_mean = backbone.spec, config.model.patch_mean
+    return {
         "model": {
             "fingerprint": backbone.fingerprint,
-            "feature": "pooled + patch mean" if config.model.patch_mean else "pooled",
+            "feature": "pooled + patch mean" if patch_mean else "pooled",
             "dtype": spec.dtype,
             "image_size": list(spec.image_size),
         },
@@ -75,35 +92,43 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
         "preprocessing": asdict(backbone.preprocessing),
         "store": {
             "dtype": config.store.dtype,
-            "dimension": dimension,
-            "chunk_rows": chunk_rows,
+            "dimension": spec.features + (spec.width if patch_mean else 0),
+            # Not rounded to whole batches: a store may be finished on another number of devices.
+            "chunk_rows": config.store.chunk_rows,
         },
     }
-    about = {
-        "data": source.name,
-        "model": backbone.name,
-        "versions": versions(("jax", "flax", "pillow")),
-    }
-    path = config.store.path or f"embeddings/{source.name}/{backbone.name.replace('/', '--')}"
-    store = create(path, request, about, _sizes(source), source.class_names)
+
+
+def _finished(
+    store: Store, config: ConfigDict, source: Source, backbone: Backbone, progress: Progress
+) -> Store:
+    """The store with all of its chunks, those made that are missing or damaged."""
+    import jax
+
+    from jal.weights.encoder import make_encoder
+
     # A finished store is read once to see that it still is whole; what is not is made anew.
     if store.manifest["complete"]:
         forget_damaged(store)
-    if not store.manifest["complete"] or any(_missing(store)):
-        encode, batch_size = make_encoder(backbone, batch_size, config.model.patch_mean)
-        with ThreadPoolExecutor(config.workers or os.cpu_count()) as pool:
-            load_batches = partial(
-                batches,
-                source,
-                preprocess=backbone.preprocessing,
-                size=spec.image_size,
-                batch_size=batch_size,
-                pool=pool,
-                skip_bad=config.skip_bad,
-            )
-            _fill(store, load_batches, encode, batch_size, progress)
-        store = finish(store)
-    return store
+        if not any(_missing(store)):
+            return store
+    devices = jax.local_devices()
+    batch_size = config.batch_size or (32 if devices[0].platform == "cpu" else 256 * len(devices))
+    encode, batch_size = make_encoder(
+        backbone, min(batch_size, store.chunk_rows), config.model.patch_mean
+    )
+    with ThreadPoolExecutor(config.workers or os.cpu_count()) as pool:
+        load_batches = partial(
+            batches,
+            source,
+            preprocess=backbone.preprocessing,
+            size=backbone.spec.image_size,
+            batch_size=batch_size,
+            pool=pool,
+            skip_bad=config.skip_bad,
+        )
+        _fill(store, load_batches, encode, batch_size, progress)
+    return finish(store)
 
 
 def _fill(

@@ -45,9 +45,12 @@ def load_images(
     from jal.data import look, open_source
 
     source = open_source(config.data)
+    say = note or Silent().note
     for text in look.notes(source):
-        (note or Silent().note)(text)
+        say(text)
     backbone = _backbone(config, config.model.image_size or None)
+    for text in backbone.notes:
+        say(text)
     folder = config.data.cache or None
     try:
         images = from_source(source, backbone.preprocessing, cache=folder)

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jal.errors import JalError
-
-LOCK = ".jal.lock"
+from jal.schema import LOCK
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,16 @@ def told(path: str) -> Iterator[None]:
     except JalError:
         raise
     except ValueError as error:  # TensorStore's kind for all
-        reason = str(error).split(" [")[0].replace("\0", "")
+        reason = " ".join(str(error).split(" [")[0].replace("\0", "").split())
         raise JalError(f"The store {path} cannot be used ({reason}).") from error
 
 
 def names(path: str, below: str = "") -> list[str]:
     """The files below a prefix of a store, by the rest of their names."""
     with told(path):
-        return [key.decode() for key in _kvstore(path, below).list().result()]
+        # Names of other files may be of any bytes.
+        found = _kvstore(path, below).list().result()
+        return [key.decode(errors="surrogateescape") for key in found]
 
 
 def read_file(path: str, name: str) -> bytes | None:
@@ -49,8 +52,10 @@ def remove_file(path: str, name: str) -> None:
         _kvstore(path).write(name, None).result()
 
 
-def open_array(path: str, name: str, shape: Sequence[int], rows: int, dtype: str) -> Any:
-    """A zarr array of the store, made if missing.
+def open_array(
+    path: str, name: str, shape: Sequence[int], rows: int, dtype: str, *, create: bool
+) -> Any:
+    """A zarr array of the store.
 
     Args:
       path: the store's.
@@ -58,6 +63,7 @@ def open_array(path: str, name: str, shape: Sequence[int], rows: int, dtype: str
       shape: of the array.
       rows: how many of its rows a chunk has; chunk i is the file `chunk_file(name, i, ...)`.
       dtype: zarr's name.
+      create: make it if missing.
     """
     import tensorstore as ts
 
@@ -81,7 +87,7 @@ def open_array(path: str, name: str, shape: Sequence[int], rows: int, dtype: str
                 },
             },
             open=True,
-            create=True,
+            create=create,
         ).result()
 
 
@@ -94,7 +100,7 @@ def kvstore_spec(path: str) -> dict[str, str]:
     """TensorStore's description of a folder or bucket prefix."""
     scheme, separator, rest = path.partition("://")
     if not separator:
-        return {"driver": "file", "path": str(Path(path).expanduser().absolute()) + "/"}
+        return {"driver": "file", "path": str(Path(os.path.expanduser(path)).absolute()) + "/"}
     if scheme not in _SCHEMES:
         raise JalError(f"{path} is neither a folder nor one of {', '.join(_SCHEMES)}://.")
     bucket, _, prefix = rest.partition("/")

@@ -20,12 +20,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from jal.errors import JalError
+from jal.schema import FLAG, LOCK, OBJECT, TEXT, field, list_of, one_of, parse_json, shown, whole
 from jal.store.files import names, read_file, write_file
 
 MANIFEST = "manifest.json"
 FORMAT = "jal embeddings, version 1"
 DTYPES = ("float16", "bfloat16", "float32")
-_PARTS = frozenset(("complete", "request", "about", "class_names", "splits", "skipped"))
+_KINDS = {
+    "complete": FLAG,
+    "class_names": list_of(TEXT),
+    "splits": OBJECT,
+    "skipped": OBJECT,
+    "about.data": TEXT,
+    "about.model": TEXT,
+    "request.model.feature": TEXT,
+    "request.store.dtype": one_of(DTYPES),
+    "request.store.dimension": whole(1, 2**24),
+    "request.store.chunk_rows": whole(1),
+}
+_COUNT, _SKIPPED = whole(0), list_of(list_of(TEXT, 2))
 
 
 @dataclass(frozen=True)
@@ -112,7 +125,7 @@ def create(
     request = json.loads(dump(request))
     if request["store"]["dtype"] not in DTYPES:
         raise JalError(f"store.dtype is {request['store']['dtype']!r}; choose {', '.join(DTYPES)}.")
-    if read_file(path, MANIFEST) is not None:
+    if not is_free(path):
         store = open_store(path)
         differences = _differences(store.manifest["request"], request)
         if differences:
@@ -120,9 +133,11 @@ def create(
                 f"{path} holds embeddings made another way: {'; '.join(differences)}. "
                 "Give another --store, or delete that one."
             )
+        if store.splits != dict(splits):
+            raise JalError(
+                f"{_at(path)}: splits is {shown(store.splits)}; its images are {shown(dict(splits))}."
+            )
         return store
-    if names(path):
-        raise JalError(f"{path} holds other files and no {MANIFEST}; give another --store.")
     manifest = {
         "format": FORMAT,
         "complete": False,
@@ -136,27 +151,55 @@ def create(
     return Store(path, manifest)
 
 
+def is_free(path: str) -> bool:
+    """Whether a store may be made here; False where there is one.
+
+    Raises:
+      JalError: there are files of something else.
+    """
+    if read_file(path, MANIFEST) is not None:
+        return False
+    if {*names(path)} - {LOCK}:
+        raise JalError(f"{path} holds other files and no {MANIFEST}; give another --store.")
+    return True
+
+
 def open_store(path: str) -> Store:
     """Opens a store; one without a manifest, or of an unknown format, raises JalError."""
     content = read_file(path, MANIFEST)
     if content is None:
         raise JalError(f"{path} is no embedding store: it has no {MANIFEST}; jal embed makes one.")
-    try:
-        manifest = json.loads(content)
-    except ValueError as error:
-        raise JalError(f"{MANIFEST} in {path} is damaged: {error}.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else manifest
-        raise JalError(f"{path} has the format {found!r}; expected {FORMAT!r}.")
-    absent = _PARTS - manifest.keys()
-    if absent:
-        raise JalError(f"{MANIFEST} in {path} is damaged: it lacks {', '.join(sorted(absent))}.")
+    where = _at(path)
+    manifest = parse_json(content, where, "the manifest of an embedding store")
+    if manifest.get("format") != FORMAT:
+        found = shown(manifest.get("format"))
+        raise JalError(f"{where}: format is {found}; it must be {shown(FORMAT)}.")
+    for name, kind in _KINDS.items():
+        field(manifest, name, kind, where)
+    for split, images in manifest["splits"].items():
+        # A split names a folder of the store, and must not lead out of it.
+        if not split.isprintable() or not split.strip(".") or {*split} & {*"/\\:"}:
+            raise JalError(f"{where}: splits has {shown(split)}, no name of a folder.")
+        if not _COUNT.fits(images):
+            raise JalError(
+                f"{where}: splits.{split} is {shown(images)}; it must be {_COUNT.words}."
+            )
+    for split, skipped in manifest["skipped"].items():
+        if not _SKIPPED.fits(skipped):
+            raise JalError(
+                f"{where}: skipped.{split} is {shown(skipped)}; it must be {_SKIPPED.words}."
+            )
     return Store(path, manifest)
+
+
+def _at(path: str) -> str:
+    return f"{path.rstrip('/')}/{MANIFEST}"
 
 
 def dump(value: Mapping[str, Any]) -> bytes:
     """JSON as every file of a store holds it."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    # Names of any bytes are text with lone surrogates.
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
 
 
 def _differences(stored: Any, asked: Any, where: str = "") -> list[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from jal.errors import JalError
-from jal.store.files import chunk_file, names, open_array, read_file, remove_file, told, write_file
+from jal.store.files import chunk_file, open_array, remove_file, told, write_file
 from jal.store.manifest import MANIFEST, Store, dump
+from jal.store.records import digest, read_record, record_file, recorded
 
 _READ_AHEAD = 16
+T = TypeVar("T")
 
 
 class SplitData(NamedTuple):
@@ -32,19 +32,19 @@ class SplitData(NamedTuple):
 
 def missing_chunks(store: Store, split: str) -> list[int]:
     """The chunks that are not there yet, in order."""
-    done = set(names(store.path, f"{split}/records/"))
-    return [chunk for chunk in store.chunks(split) if f"{chunk}.json" not in done]
+    done = recorded(store, split)
+    return [chunk for chunk in store.chunks(split) if chunk not in done]
 
 
 def forget_damaged(store: Store) -> None:
     """Removes chunks that are truncated or altered, so that they count as missing."""
     for split in store.splits:
-        present = [*set(store.chunks(split)) - set(missing_chunks(store, split))]
-        for chunk, content in _read_chunks(store, split, sorted(present)):
-            if content is None:
+        _arrays(store, split, create=True)
+        for chunk, content in _read_chunks(store, split, sorted(recorded(store, split))):
+            if isinstance(content, str):
                 # The arrays' files too: writing a last, shorter chunk would read what is there.
                 for name in (
-                    _record_file(split, chunk),
+                    record_file(split, chunk),
                     chunk_file(f"{split}/features", chunk, 2),
                     chunk_file(f"{split}/labels", chunk, 1),
                 ):
@@ -75,7 +75,7 @@ def write_chunk(
     """
     rows = store.rows(split, chunk)
     region = slice(rows.start, rows.stop)
-    features_array, labels_array = _arrays(store, split)
+    features_array, labels_array = _arrays(store, split, create=True)
     with np.errstate(over="ignore"):  # what overflows is reported below
         stored = features.astype(features_array.dtype.numpy_dtype)
     finite = np.isfinite(stored.astype(np.float32)).all(axis=1)
@@ -91,8 +91,8 @@ def write_chunk(
         for write in pending:
             write.result()
     record: dict[str, Any] = {"ids": list(ids), "skipped": [list(image) for image in skipped]}
-    record["sha256"] = _digest(stored, labels, record)
-    write_file(store.path, _record_file(split, chunk), dump(record))
+    record["sha256"] = digest(stored, labels, record)
+    write_file(store.path, record_file(split, chunk), dump(record))
 
 
 def finish(store: Store) -> Store:
@@ -101,7 +101,7 @@ def finish(store: Store) -> Store:
         split: [
             [image[1], image[2]]
             for chunk in store.chunks(split)
-            for image in _require(store, split, chunk, _record(store, split, chunk))["skipped"]
+            for image in _require(store, split, chunk, read_record(store, split, chunk))["skipped"]
         ]
         for split in store.splits
     }
@@ -119,18 +119,19 @@ def read(store: Store, split: str) -> SplitData:
     """
     if split not in store.splits:
         raise JalError(f"{store.path} has no split {split!r}; it has {', '.join(store.splits)}.")
-    missing = missing_chunks(store, split)
+    chunks = store.chunks(split)
+    missing = len(chunks) - len(recorded(store, split))
     if missing:
         raise JalError(
-            f"{store.path} is unfinished: {len(missing)} of {len(store.chunks(split))} chunks of "
-            f"{split} are not there yet; run jal embed again to finish it."
+            f"{store.path} is unfinished: {missing} of {len(chunks)} chunks of {split} are not there "
+            "yet; run jal embed again to finish it."
         )
     dtype = _arrays(store, split)[0].dtype.numpy_dtype
     features = np.empty((store.splits[split], store.dimension), dtype)
     labels = np.empty(len(features), np.int32)
     ids: list[str] = []
     keep = np.ones(len(features), bool)
-    for chunk, content in _read_chunks(store, split, store.chunks(split)):
+    for chunk, content in _read_chunks(store, split, chunks):
         rows = store.rows(split, chunk)
         found = _require(store, split, chunk, content)
         features[rows.start : rows.stop] = found.features
@@ -149,8 +150,8 @@ class _Chunk(NamedTuple):
 
 def _read_chunks(
     store: Store, split: str, chunks: Sequence[int]
-) -> Iterator[tuple[int, _Chunk | None]]:
-    """Each chunk in turn, read ahead; None where it is not what its record says."""
+) -> Iterator[tuple[int, _Chunk | str]]:
+    """Each chunk in turn, read ahead; in its place what is wrong where it is not what it was."""
     arrays = _arrays(store, split)
     pending: dict[int, list[Any]] = {}
     for position, chunk in enumerate(chunks):
@@ -158,51 +159,35 @@ def _read_chunks(
             if ahead not in pending:
                 rows = store.rows(split, ahead)
                 pending[ahead] = [array[rows.start : rows.stop].read() for array in arrays]
-        record = _record(store, split, chunk)
+        record = read_record(store, split, chunk)
         try:
             features, labels = (part.result() for part in pending.pop(chunk))
         except ValueError:  # what TensorStore raises for a chunk that fails its checksum
-            yield chunk, None
+            yield chunk, "its checksum is another"
             continue
-        whole = record is not None and record.get("sha256") == _digest(features, labels, record)
-        yield chunk, _Chunk(features, labels, record) if record is not None and whole else None
+        if isinstance(record, str):
+            yield chunk, record
+        elif record["sha256"] != digest(features, labels, record):
+            yield chunk, f"{record_file(split, chunk)}: sha256 is not that of the rows"
+        else:
+            yield chunk, _Chunk(features, labels, record)
 
 
-def _require(store: Store, split: str, chunk: int, content: Any) -> Any:
-    if content is None:
+def _require(store: Store, split: str, chunk: int, content: T | str) -> T:
+    if isinstance(content, str):
         raise JalError(
-            f"Chunk {chunk} of {split} in {store.path} is truncated or altered; run jal embed again "
-            "with the same config to make it anew."
+            f"Chunk {chunk} of {split} in {store.path} is truncated or altered ({content}); run jal "
+            "embed again with the same config to make it anew."
         )
     return content
 
 
-def _arrays(store: Store, split: str) -> tuple[Any, Any]:
+def _arrays(store: Store, split: str, *, create: bool = False) -> tuple[Any, Any]:
     """The features and labels of a split."""
     images, dtype = store.splits[split], store.manifest["request"]["store"]["dtype"]
-    wide, path = (images, store.dimension), store.path
+    rows, path = store.chunk_rows, store.path
+    wide = (images, store.dimension)
     return (
-        open_array(path, f"{split}/features", wide, store.chunk_rows, dtype),
-        open_array(path, f"{split}/labels", (images,), store.chunk_rows, "int32"),
+        open_array(path, f"{split}/features", wide, rows, dtype, create=create),
+        open_array(path, f"{split}/labels", (images,), rows, "int32", create=create),
     )
-
-
-def _record(store: Store, split: str, chunk: int) -> dict[str, Any] | None:
-    """What is recorded of a chunk; None where that is no record."""
-    try:
-        record = json.loads(read_file(store.path, _record_file(split, chunk)) or b"")
-    except json.JSONDecodeError:
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _record_file(split: str, chunk: int) -> str:
-    return f"{split}/records/{chunk}.json"
-
-
-def _digest(features: np.ndarray, labels: np.ndarray, record: Mapping[str, Any]) -> str:
-    """sha256 of a chunk's rows and of what its record says of them."""
-    digest = hashlib.sha256(np.ascontiguousarray(features).view(np.uint8))
-    digest.update(np.ascontiguousarray(labels))
-    digest.update(dump({name: record.get(name) for name in ("ids", "skipped")}))
-    return digest.hexdigest()

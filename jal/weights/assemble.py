@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,39 +13,53 @@ import numpy as np
 
 from jal.backbones import vit
 from jal.backbones.adapters import Params
+from jal.backbones.spec import ViTSpec
 from jal.errors import JalError
 from jal.weights.families import Family
+from jal.weights.files import FLOATS, Stored, read_tensors
 from jal.weights.keys import Layout, Shape
 
 
-def assemble(
-    family: Family,
-    shapes: dict[str, Shape],
-    tensors: Iterable[tuple[str, np.ndarray]],
-    folder: Path,
-) -> Params:
+def assemble(family: Family, headers: Mapping[str, Stored], folder: Path) -> Params:
     """Fills our parameter tree (f32 numpy) from the checkpoint's tensors.
 
     Raises:
-      JalError: names every missing, unexpected and misshapen key at once.
+      JalError: names every missing, unexpected and misshapen key at once; or the first tensor that
+        holds values that are not finite.
     """
-    found = {hub_name(family, name): shape for name, shape in shapes.items()}
+    found: dict[str, Stored] = {}
+    for name, stored in headers.items():
+        if found.setdefault(hub_name(family, name), stored) is not stored:
+            raise JalError(
+                f"{stored.file} has {hub_name(family, name)} twice, the other as {name}."
+            )
     _check(family, expected(family), found, folder)
-    abstract = jax.eval_shape(partial(vit.init, spec=family.spec), jax.random.key(0))
-    params = jax.tree.map(lambda leaf: np.empty(leaf.shape, np.float32), abstract)
+    params = jax.tree.map(lambda leaf: np.empty(leaf.shape, np.float32), _abstract(family.spec))
     slots = dict(_slots(family, params))
-    for name, tensor in tensors:
-        if slot := slots.get(hub_name(family, name)):
+    wanted = {name: stored for name, stored in headers.items() if hub_name(family, name) in slots}
+    for name, tensor in read_tensors(wanted):
+        slot = slots[hub_name(family, name)]
+        with np.errstate(over="ignore"):  # what overflows is not finite
             slot.target[...] = slot.layout.convert(tensor.astype(np.float32))
+        if not np.isfinite(slot.target).all():
+            raise JalError(
+                f"{wanted[name].file} is damaged: {name} has values that are not finite."
+            )
     return params
 
 
 def expected(family: Family) -> dict[str, Shape]:
     """The name and shape of every tensor a checkpoint of this family and size must have."""
-    abstract = jax.eval_shape(partial(vit.init, spec=family.spec), jax.random.key(0))
     # Views of a single number: all the shapes, no memory.
-    views = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), abstract)
+    views = jax.tree.map(
+        lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), _abstract(family.spec)
+    )
     return {name: slot.shape for name, slot in _slots(family, views)}
+
+
+@lru_cache(4)
+def _abstract(spec: ViTSpec) -> Any:
+    return jax.eval_shape(partial(vit.init, spec=spec), jax.random.key(0))
 
 
 def hub_name(family: Family, name: str) -> str:
@@ -85,25 +99,26 @@ def _full_name(prefix: str, name: str) -> str:
     return name[1:] if name.startswith("/") else prefix + name
 
 
-def _check(family: Family, wanted: dict[str, Shape], found: dict[str, Shape], folder: Path) -> None:
+def _check(
+    family: Family, wanted: Mapping[str, Shape], found: Mapping[str, Stored], folder: Path
+) -> None:
     ignored = tuple(_full_name(family.prefix, name) for name in family.ignored)
-    missing = sorted(name for name in wanted if name not in found)
-    unexpected = sorted(
-        name for name in found if name not in wanted and not name.startswith(ignored)
-    )
-    misshapen = [
-        f"{name} is {list(found[name])}, not {list(shape)}"
-        for name, shape in wanted.items()
-        if name in found and found[name] != shape
-    ]
-    if missing or unexpected or misshapen:
-        parts = [
-            f"{kind}: {', '.join(names)}"
-            for kind, names in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("misshapen", misshapen),
-            )
-            if names
-        ]
+    faults = {
+        "missing": sorted(name for name in wanted if name not in found),
+        "unexpected": sorted(
+            name for name in found if name not in wanted and not name.startswith(ignored)
+        ),
+        "misshapen": [
+            f"{name} is {list(found[name].shape)}, not {list(shape)}"
+            for name, shape in wanted.items()
+            if name in found and found[name].shape != shape
+        ],
+        f"not of {', '.join(FLOATS)}": [
+            f"{name} is {found[name].dtype}"
+            for name in wanted
+            if name in found and found[name].dtype not in FLOATS
+        ],
+    }
+    if any(faults.values()):
+        parts = [f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names]
         raise JalError(f"The weights in {folder} do not fit its config.json; {'; '.join(parts)}.")

@@ -49,7 +49,7 @@ def family_of(spec: ViTSpec) -> str:
     return "vit"
 
 
-def _block(spec: ViTSpec, naming: str) -> str:
+def block_name(spec: ViTSpec, naming: str) -> str:
     """The dotted name of a block, "{i}" for its number."""
     family, new = family_of(spec), naming == "transformers5"
     if family == "clip":
@@ -68,5 +68,5 @@ def module_names(spec: ViTSpec, target: str, naming: str = NAMINGS[0]) -> list[t
       naming: "transformers4", which is also how checkpoints name them, or "transformers5".
     """
     below = MODULES[naming][family_of(spec)][target]
-    block = _block(spec, naming)
+    block = block_name(spec, naming)
     return [tuple(f"{block.format(i=i)}.{name}" for name in below) for i in range(spec.depth)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from etils import epath
@@ -14,10 +14,15 @@ from jal.backbones.spec import LoRASpec, ViTSpec
 from jal.core.types import Probe
 from jal.errors import JalError
 from jal.learners.lora.train import LoraState
-from jal.schema import write_atomically
-from jal.weights.naming import MODULES, NAMINGS, family_of, module_names
+from jal.schema import read_json, write_atomically
+from jal.weights.files import FLOATS, open_safetensors, read_headers, read_tensors
+from jal.weights.hub import Origin
+from jal.weights.naming import NAMINGS, module_names
+from jal.weights.peft_config import config_of, readme, spec_of
 
 WEIGHTS, CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.safetensors"
+README = "README.md"
+_HEAD = ("kernel", "bias", "mean", "variance")
 
 
 def to_peft(
@@ -49,60 +54,36 @@ def from_peft(
     start, used, faults = first_adapted(spec, lora), set(), []
     adapters: Params = {}
 
-    def take(name: str, rank_axis: int) -> np.ndarray:
+    def take(name: str, shape: tuple[int, int]) -> np.ndarray:
         used.add(name)
         tensor = tensors.get(name)
         if tensor is None:
             faults.append(f"{name} is missing")
-        elif tensor.ndim != 2 or tensor.shape[rank_axis] != lora.rank:
-            faults.append(f"{name} has shape {list(tensor.shape)}, not rank {lora.rank}")
+        elif tensor.shape != shape:
+            faults.append(f"{name} has shape {list(tensor.shape)}, not {list(shape)}")
         else:
             return np.asarray(tensor, np.float32).T
-        return np.zeros((1, 1), np.float32)
+        return np.zeros(shape[::-1], np.float32)
 
     for target in lora.targets:
-        stacks: dict[str, list[np.ndarray]] = {"a": [], "b": []}
+        a, b = [], []
+        inner = spec.mlp_width if target == "fc2" else spec.width
+        outer = spec.mlp_width * (1 + spec.gated) if target == "fc1" else spec.width
         for names in module_names(spec, target, naming)[start:]:
             full = [f"base_model.model.{name}" for name in names]
-            several = [take(f"{name}.lora_A.weight", 0) for name in full]
-            parts = [take(f"{name}.lora_B.weight", 1) for name in full]
+            several = [take(f"{name}.lora_A.weight", (lora.rank, inner)) for name in full]
+            parts = [
+                take(f"{name}.lora_B.weight", (outer // len(full), lora.rank)) for name in full
+            ]
             if any(not np.array_equal(several[0], other) for other in several[1:]):
                 faults.append(f"{' and '.join(full)} differ in lora_A, which they must share")
-            stacks["a"].append(several[0])
-            if not faults:
-                stacks["b"].append(np.concatenate(parts, axis=1))
-        if not faults:
-            adapters[target] = {name: np.stack(stack) for name, stack in stacks.items()}
+            a.append(several[0])
+            b.append(np.concatenate(parts, axis=1))
+        adapters[target] = {"a": np.stack(a), "b": np.stack(b)}
     faults += [f"{name} is unexpected" for name in sorted(set(tensors) - used)]
     if faults:
         raise JalError(f"these adapters do not fit the backbone: {'; '.join(faults)}.")
     return adapters
-
-
-def config_of(
-    spec: ViTSpec, lora: LoRASpec, model: str, naming: str = NAMINGS[0]
-) -> dict[str, Any]:
-    """The content of adapter_config.json."""
-    start = first_adapted(spec, lora)
-    config: dict[str, Any] = {
-        "peft_type": "LORA",
-        "task_type": None,
-        "base_model_name_or_path": model,
-        "r": lora.rank,
-        "lora_alpha": lora.alpha,
-        "lora_dropout": lora.dropout,
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "inference_mode": True,
-        # Full names of the adapted modules: PEFT matches each as a suffix, so no other is touched.
-        "target_modules": sorted(
-            name
-            for target in lora.targets
-            for names in module_names(spec, target, naming)[start:]
-            for name in names
-        ),
-    }
-    return config
 
 
 def save_adapters(
@@ -110,7 +91,7 @@ def save_adapters(
     spec: ViTSpec,
     lora: LoRASpec,
     state: LoraState,
-    model: str,
+    origin: Origin,
     naming: str = NAMINGS[0],
 ) -> None:
     """Writes one run's adapters and head into a folder.
@@ -120,21 +101,19 @@ def save_adapters(
       spec: the backbone.
       lora: the adapters' spec.
       state: of one run.
-      model: the backbone's hub id or folder, for whoever loads them.
+      origin: the backbone's, for whoever loads them.
       naming: as in `module_names`: the transformers they are meant for.
     """
     from safetensors.numpy import save
 
     at = epath.Path(folder)
-    head = {
-        name: np.ascontiguousarray(getattr(state.head, name))
-        for name in ("kernel", "bias", "mean", "variance")
-    }
-    config = json.dumps(config_of(spec, lora, model, naming), indent=2)
+    head = {name: np.ascontiguousarray(getattr(state.head, name)) for name in _HEAD}
+    config = json.dumps(config_of(spec, lora, origin, naming), indent=2)
     try:
         at.mkdir(parents=True, exist_ok=True)
         write_atomically(at / WEIGHTS, save(to_peft(spec, lora, state.adapters, naming)))
         write_atomically(at / HEAD, save(head, {"dropout": repr(state.head.dropout)}))
+        write_atomically(at / README, readme(spec, lora, origin, naming).encode())
         write_atomically(at / CONFIG, config.encode())
     except OSError as error:
         raise JalError(f"cannot write adapters to {at}: {error.strerror or error}.") from error
@@ -146,37 +125,56 @@ def load_adapters(folder: str | Path, spec: ViTSpec) -> tuple[LoRASpec, LoraStat
     Raises:
       JalError: a file is missing or damaged, or the adapters do not fit the backbone.
     """
-    from safetensors import SafetensorError, safe_open
-    from safetensors.numpy import load_file
-
-    at = Path(folder)
+    at = Path(os.path.expanduser(folder))
+    if not at.is_dir():
+        raise JalError(
+            f"there is no folder {folder} of adapters; a sweep of learner=lora writes some."
+        )
+    config = read_json(at / CONFIG, "what PEFT says of adapters")
+    lora, naming = spec_of(spec, config, at / CONFIG)
+    tensors, _ = _read(at / WEIGHTS)
+    head, metadata = _read(at / HEAD)
     try:
-        config = json.loads((at / CONFIG).read_text())
-        lora, naming = _lora_spec(spec, config)
-        tensors, head = load_file(at / WEIGHTS), load_file(at / HEAD)
-        with safe_open(at / HEAD, framework="numpy") as opened:
-            rate = float((opened.metadata() or {}).get("dropout", 0))
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise JalError(f"{folder} does not hold adapters that can be read ({error}).") from error
-    adapters = from_peft(spec, lora, tensors, naming)
-    loaded = Probe(**head, dropout=rate)  # type: ignore[arg-type]
-    return lora, LoraState(adapters, loaded)
+        adapters = from_peft(spec, lora, tensors, naming)
+    except JalError as error:
+        raise JalError(f"{at / WEIGHTS}: {error}") from error
+    return lora, LoraState(adapters, _probe(spec, head, metadata, at / HEAD))
 
 
-def _lora_spec(spec: ViTSpec, config: dict[str, Any]) -> tuple[LoRASpec, str]:
-    """What `config_of` was given, and the naming."""
-    wanted = set(config["target_modules"])
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of a file, all finite floats, and its metadata."""
+    headers = read_headers([path])
+    for name, stored in headers.items():
+        if stored.dtype not in FLOATS:
+            raise JalError(f"{path}: {name} is {stored.dtype}, not one of {', '.join(FLOATS)}.")
+    found = {name: tensor.astype(np.float32) for name, tensor in read_tensors(headers)}
+    for name, tensor in found.items():
+        if not np.isfinite(tensor).all():
+            raise JalError(f"{path} is damaged: {name} has values that are not finite.")
+    with open_safetensors(path) as opened:
+        return found, opened.metadata() or {}
 
-    def blocks(target: str, naming: str) -> int:
-        return sum(wanted.issuperset(names) for names in module_names(spec, target, naming))
 
-    found = {
-        naming: {target: blocks(target, naming) for target in MODULES[naming][family_of(spec)]}
-        for naming in NAMINGS
+def _probe(
+    spec: ViTSpec, head: dict[str, np.ndarray], metadata: dict[str, str], path: Path
+) -> Probe:
+    classes = head["bias"].size if "bias" in head else 0
+    shapes = {
+        "kernel": (spec.features, classes),
+        "bias": (classes,),
+        "mean": (spec.features,),
+        "variance": (spec.features,),
     }
-    naming = max(NAMINGS, key=lambda name: sum(found[name].values()))
-    targets = tuple(target for target, count in found[naming].items() if count)
-    adapted = max(found[naming].values())
-    last = None if adapted == spec.depth else adapted
-    lora = LoRASpec(config["r"], config["lora_alpha"], targets, last, config["lora_dropout"])
-    return lora, naming
+    if {name: tensor.shape for name, tensor in head.items()} != shapes or not classes:
+        found = ", ".join(f"{name} {list(head[name].shape)}" for name in sorted(head))
+        raise JalError(
+            f"{path} has {found or 'nothing'}; a head of this backbone has bias [classes], kernel "
+            f"[{spec.features}, classes], mean [{spec.features}] and variance [{spec.features}]."
+        )
+    try:
+        rate = float(metadata.get("dropout", 0))
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 1:
+        raise JalError(f"{path}: dropout is {metadata['dropout']!r}; it must be in [0, 1).")
+    return Probe(**head, dropout=rate)  # type: ignore[arg-type]

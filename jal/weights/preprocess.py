@@ -18,12 +18,6 @@ from jal.errors import JalError
 if TYPE_CHECKING:
     from PIL import Image
 
-BILINEAR, BICUBIC = 2, 3
-HALF = (0.5, 0.5, 0.5)
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -101,76 +95,3 @@ def centre_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         pixels = np.pad(pixels, [*widths, (0, 0)])
     top, left = ((old - new) // 2 for new, old in zip(size, pixels.shape, strict=False))
     return pixels[top : top + size[0], left : left + size[1]]
-
-
-def _defaults(kind: str) -> dict[str, Any]:
-    """What a processor class uses for the keys its configuration leaves out."""
-    if kind.startswith(("ViTImage", "ViTFeature")):
-        return {"size": {"height": 224, "width": 224}, "resample": BILINEAR, "crop": False,
-                "image_mean": HALF, "image_std": HALF}  # fmt: skip
-    if kind.startswith(("CLIP", "Bit")):
-        return {"size": {"shortest_edge": 224}, "resample": BICUBIC, "crop": True,
-                "image_mean": CLIP_MEAN, "image_std": CLIP_STD}  # fmt: skip
-    raise JalError(
-        f"The image processor {kind!r} in preprocessor_config.json is not supported; "
-        "jal follows ViTImageProcessor, CLIPImageProcessor and BitImageProcessor."
-    )
-
-
-def from_config(config: dict[str, Any]) -> Preprocessing:
-    """Reads preprocessor_config.json's content, old spellings (sizes as one number) included.
-
-    Raises:
-      JalError: the processor is not one that these steps reproduce.
-    """
-    config = {name: value for name, value in config.items() if value is not None}
-    kind = config.get("image_processor_type") or config.get("feature_extractor_type", "")
-    defaults = _defaults(kind)
-    resize: Any = None
-    if config.get("do_resize", True):
-        resize = _size(config.get("size", defaults["size"]), square=kind.startswith("ViT"))
-    crop: Any = None
-    if config.get("do_center_crop", defaults["crop"]):
-        crop = _size(config.get("crop_size", 224), square=True)
-        if isinstance(crop, int):
-            raise JalError(
-                f"preprocessor_config.json has crop_size {config['crop_size']}; jal crops to a "
-                "height and a width."
-            )
-    rescales, normalises = config.get("do_rescale", True), config.get("do_normalize", True)
-    return Preprocessing(
-        resize=resize,
-        resample=config.get("resample", defaults["resample"]),
-        crop=crop,
-        scale=config.get("rescale_factor", 1 / 255) if rescales else 1.0,
-        mean=_channels(config.get("image_mean", defaults["image_mean"]) if normalises else 0.0),
-        std=_channels(config.get("image_std", defaults["image_std"]) if normalises else 1.0),
-    )
-
-
-def _channels(value: float | list[float]) -> tuple[float, ...]:
-    """One number for each of the three channels."""
-    return (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
-
-
-def default(model_type: str, size: tuple[int, int]) -> Preprocessing:
-    """The steps for a model that comes without preprocessor_config.json, at its native size."""
-    if model_type.startswith("clip"):
-        return Preprocessing(min(size), BICUBIC, size, mean=CLIP_MEAN, std=CLIP_STD)
-    if model_type == "vit":
-        return Preprocessing(size, BILINEAR, None, mean=HALF, std=HALF)
-    resize = round(min(size) * 256 / 224)
-    return Preprocessing(resize, BICUBIC, size, mean=IMAGENET_MEAN, std=IMAGENET_STD)
-
-
-def _size(value: int | dict[str, int], square: bool) -> int | tuple[int, int]:
-    if isinstance(value, int):
-        return (value, value) if square else value
-    if "shortest_edge" in value and "longest_edge" not in value:
-        return value["shortest_edge"]
-    if "height" in value and "width" in value:
-        return value["height"], value["width"]
-    raise JalError(
-        f"preprocessor_config.json has size {value}; jal follows shortest_edge, or height and "
-        "width."
-    )

@@ -15,6 +15,7 @@ import jal
 from jal.data.loader import Skipped
 from jal.errors import JalError
 from jal.pools.features import load_pool
+from jal.settings.lock import hold
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
 from jal.store.files import kvstore_spec
@@ -174,10 +175,10 @@ def test_pool_of_an_unfinished_or_absent_store_is_refused_from_the_manifest(tmp_
     with pytest.raises(JalError, match="has the splits train; a pool needs train and test"):
         load_pool(str(tmp_path))
     (tmp_path / stores.MANIFEST).write_text("{")
-    with pytest.raises(JalError, match="damaged"):
+    with pytest.raises(JalError, match=r"manifest\.json is not valid JSON .* an embedding store"):
         load_pool(str(tmp_path))
     (tmp_path / stores.MANIFEST).write_text(json.dumps({"format": stores.FORMAT}))
-    with pytest.raises(JalError, match="damaged: it lacks about, class_names"):
+    with pytest.raises(JalError, match=r"manifest\.json lacks complete; .* be true or false"):
         load_pool(str(tmp_path))
     (tmp_path / stores.MANIFEST).unlink()
     with pytest.raises(JalError, match="no embedding store"):
@@ -198,3 +199,125 @@ def test_bucket_paths_go_through_the_same_code() -> None:
     }
     with pytest.raises(JalError, match="neither a folder nor one of gs, s3"):
         stores.open_store("ftp://bucket/a")
+
+
+def change(value: Any, name: str, instead: Any) -> Any:
+    """A copy of JSON values with the one of a dotted name replaced, or taken out (...)."""
+    first, _, rest = name.partition(".")
+    found = {**value}
+    if rest or instead is not ...:
+        found[first] = change(value[first], rest, instead) if rest else instead
+    else:
+        del found[first]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("format", 1, 'format is 1; it must be "jal embeddings, version 1"'),
+        ("complete", 1, "complete is 1; it must be true or false"),
+        ("class_names", "ant", 'class_names is "ant"; it must be a list, each text'),
+        ("class_names", [1], r"class_names is \[1\]; it must be a list, each text"),
+        ("splits", [7, 3], r"splits is \[7, 3\]; it must be an object"),
+        ("splits.test", "3", 'splits.test is "3"; it must be a whole number at least 0'),
+        ("splits.test", True, "splits.test is true; it must be a whole number"),
+        ("splits.test", -3, "splits.test is -3; it must be"),
+        ("splits", {"../../home": 3}, r'splits has "\.\./\.\./home", no name of a folder'),
+        ("splits", {"..": 3}, r'splits has "\.\.", no name of a folder'),
+        ("splits", {"": 3}, 'splits has "", no name of a folder'),
+        ("skipped", None, "skipped is null; it must be an object"),
+        ("skipped.test", [["a"]], r'skipped.test is \[\["a"\]\]; it must be a list, each a list of 2'),
+        ("about.data", None, "about.data is null; it must be text"),
+        ("about", [], r"about is \[\]; it must be an object"),
+        ("request.model", ..., "lacks request.model; request.model.feature must be text"),
+        ("request.store.dtype", "int8", 'request.store.dtype is "int8"; it must be one of float16'),
+        ("request.store.dimension", 5.0, "request.store.dimension is 5.0; it must be a whole number"),
+        ("request.store.chunk_rows", 0, "request.store.chunk_rows is 0; it must be a whole number"),
+    ],
+)  # fmt: skip
+def test_a_manifest_of_other_values_is_said_with_the_field(
+    tmp_path: Path, name: str, value: Any, message: str
+) -> None:
+    manifest = change(fill(str(tmp_path)).manifest, name, value)
+    (tmp_path / stores.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(JalError, match=rf"^{tmp_path / stores.MANIFEST}:? {message}"):
+        stores.open_store(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b"[]", r"train/records/1\.json is \[\]; it must be the record of a chunk, an object"),
+        (b"\xff{}", r"train/records/1\.json is not valid JSON \(.*\)"),
+        (b"[" * 99_999, r"train/records/1\.json is not valid JSON"),
+        ({"ids": ...}, r"train/records/1\.json lacks ids; ids must be a list of 3, each text"),
+        ({"ids": ["a"]}, r'ids is \["a"\]; it must be a list of 3'),
+        ({"ids": [1, 2, 3]}, r"ids is \[1, 2, 3\]; it must be a list of 3, each text"),
+        ({"ids": ["a", "b", "\ud800"]}, r"train/records/1\.json: sha256 is not that of the rows"),
+        ({"skipped": [[3, "a", "b"]]}, r"skipped is .*; it must be a list, each \[row from 0 to 2"),
+        ({"skipped": [[True, "a", "b"]]}, r"skipped is .*; it must be a list"),
+        ({"skipped": {}}, "skipped is {}; it must be a list"),
+        ({"sha256": 0}, "sha256 is 0; it must be text"),
+    ],
+)  # fmt: skip
+def test_a_record_of_other_values_is_said_and_made_anew(
+    tmp_path: Path, record: Any, message: str
+) -> None:
+    store = fill(str(tmp_path))
+    file = tmp_path / "train" / "records" / "1.json"
+    if isinstance(record, dict):
+        ((name, value),) = record.items()
+        record = json.dumps(change(json.loads(file.read_bytes()), name, value)).encode()
+    file.write_bytes(record)
+    with pytest.raises(JalError, match=f"Chunk 1 of train in .* altered .*{message}"):
+        store_rows.read(store, "train")
+    store_rows.forget_damaged(store)
+    assert store_rows.missing_chunks(store, "train") == [1]
+
+
+def test_ids_may_be_names_of_any_bytes(tmp_path: Path) -> None:
+    request_ = request()
+    store = stores.create(str(tmp_path), request_, ABOUT, {"train": 2}, NAMES)
+    ids = ("caf\udce9.png", "naïve 日本.png")
+    store_rows.write_chunk(store, "train", 0, np.zeros((2, 5)), np.zeros(2), ids)
+    assert store_rows.read(store_rows.finish(store), "train").ids == ids
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    store = fill(str(tmp_path))
+    shutil.rmtree(tmp_path / "train" / "labels")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(JalError, match="cannot be used"):
+        store_rows.read(store, "train")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_another_number_of_images_is_refused(tmp_path: Path) -> None:
+    store = fill(str(tmp_path))
+    manifest = {**store.manifest, "splits": {"train": 6, "test": 3}}
+    (tmp_path / stores.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(JalError, match=r'splits is {"train": 6.*; its images are {"train": 7'):
+        stores.create(str(tmp_path), request(), ABOUT, SIZES, NAMES)
+
+
+def test_the_lock_is_no_file_of_something_else(tmp_path: Path) -> None:
+    with hold(tmp_path, ""):
+        assert stores.is_free(str(tmp_path))
+        store = fill(str(tmp_path))
+        assert not stores.is_free(str(tmp_path))
+        assert len(store_rows.read(stores.open_store(str(tmp_path)), "train").ids) == 7
+    assert store.manifest["complete"]
+
+
+def test_a_store_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fill(str(tmp_path / "store"))
+    assert stores.open_store("~/store").splits == SIZES
+
+
+def test_files_are_flushed_to_disk() -> None:
+    """What TensorStore does to files unless told otherwise: fsync of file and folder."""
+    import tensorstore
+
+    assert tensorstore.Context()["file_io_sync"].to_json() is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from jal.errors import JalError
 from jal.weights import families
 from jal.weights import load as hf
 from jal.weights.assemble import expected, hub_name
+from jal.weights.files import INDEX, PREPROCESSOR, PROCESSOR, WEIGHTS
+from jal.weights.hub import Origin
 
 Tensors = dict[str, np.ndarray]
 
@@ -32,7 +35,7 @@ def copy(name: str, folder: Path, change: Callable[[Tensors], Tensors] = dict) -
     """A fixture model with its tensors changed."""
     folder.mkdir(exist_ok=True)
     shutil.copy(FOLDER / name / "config.json", folder)
-    save_file(change(load_file(FOLDER / name / hf.WEIGHTS)), folder / hf.WEIGHTS)
+    save_file(change(load_file(FOLDER / name / WEIGHTS)), folder / WEIGHTS)
     return str(folder)
 
 
@@ -49,14 +52,14 @@ def rename(start: str, instead: str) -> Callable[[Tensors], Tensors]:
 
 
 def test_shards_load_like_one_file(tmp_path: Path) -> None:
-    tensors = load_file(FOLDER / "dinov2" / hf.WEIGHTS)
+    tensors = load_file(FOLDER / "dinov2" / WEIGHTS)
     names = sorted(tensors)
     where = {}
     for shard in range(3):
         file = f"model-{shard + 1:05}-of-00003.safetensors"
         save_file({name: tensors[name] for name in names[shard::3]}, tmp_path / file)
         where |= dict.fromkeys(names[shard::3], file)
-    (tmp_path / hf.INDEX).write_text(json.dumps({"weight_map": where}))
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": where}))
     shutil.copy(FOLDER / "dinov2" / "config.json", tmp_path)
     assert_same(hf.load(str(tmp_path)), hf.load(str(FOLDER / "dinov2")))
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
@@ -125,23 +128,23 @@ def test_every_missing_unexpected_and_misshapen_key_is_named_at_once(tmp_path: P
 
 def test_other_faults_are_one_clear_sentence(tmp_path: Path) -> None:
     folder = Path(copy("dinov2", tmp_path))
-    weights = (folder / hf.WEIGHTS).read_bytes()
-    (folder / hf.WEIGHTS).write_bytes(weights[: len(weights) // 2])
+    weights = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(weights[: len(weights) // 2])
     with pytest.raises(JalError, match="not a whole safetensors file"):
         hf.load(str(folder))
-    (folder / hf.WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (folder / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(JalError, match="run git lfs pull"):
         hf.load(str(folder))
     with pytest.raises(JalError, match="There is no model folder"):
         hf.load(str(folder / "absent"))
-    (folder / hf.WEIGHTS).unlink()
+    (folder / WEIGHTS).unlink()
     with pytest.raises(JalError, match="holds no weights"):
         hf.load(str(folder))
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(JalError, match=r"only pickled weights \(pytorch_model.bin\).*convert"):
         hf.load(str(folder))
     (folder / "config.json").write_text('{"model_type": "resnet"}')
-    (folder / hf.WEIGHTS).write_bytes(weights)
+    (folder / WEIGHTS).write_bytes(weights)
     with pytest.raises(JalError, match="model_type 'resnet'; jal loads dinov2, "):
         hf.load(str(folder))
     (folder / "config.json").write_text("{")
@@ -157,12 +160,87 @@ def config_with(folder: str, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def test_a_folder_in_the_home_folder_loads_by_its_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    copy("vit", tmp_path / "tiny")
+    found = hf.load("~/tiny")
+    assert_same(found, hf.load(str(FOLDER / "vit")))
+    assert (found.name, found.origin) == ("tiny", Origin(str(tmp_path / "tiny")))
+    for absent in ("~/absent", "~nobody-of-that-name/tiny", "./absent"):
+        with pytest.raises(JalError, match=f"There is no model folder {absent}"):
+            hf.load(absent)
+    with pytest.raises(JalError, match=r"config\.json is a file; a model is the folder"):
+        hf.load("~/tiny/config.json")
+    with pytest.raises(JalError, match=r"model\.name is empty"):
+        hf.load("")
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("dinov2", "a shorter side of 32 pixels, then cropped to 28 × 28 pixels"),
+        ("clip", "a shorter side of 28 pixels, then cropped to 28 × 28 pixels"),
+        ("vit_oblong", "resized to 21 × 42 pixels"),
+    ],
+)
+def test_steps_that_no_file_describes_are_said(name: str, steps: str) -> None:
+    (note,) = hf.load(str(FOLDER / name)).notes
+    assert note.startswith(f"{name} has no preprocessor_config.json: as is usual for {name[:3]}")
+    assert note.endswith(f"{steps}, the size in its config.json; model.image_size takes another.")
+
+
+def test_a_size_that_was_asked_for_is_not_called_the_model_s() -> None:
+    (note,) = hf.load(str(FOLDER / "dinov2"), image_size=42).notes
+    assert note.endswith("a shorter side of 48 pixels, then cropped to 42 × 42 pixels.")
+
+
+def test_steps_that_a_file_describes_need_no_word(tmp_path: Path) -> None:
+    folder = copy("vit", tmp_path)
+    (tmp_path / PREPROCESSOR).write_text('{"image_processor_type": "ViTImageProcessor"}')
+    assert hf.load(folder).notes == ()
+
+
+def test_shards_with_one_name_twice_are_refused(tmp_path: Path) -> None:
+    tensors = load_file(FOLDER / "vit" / WEIGHTS)
+    for file in ("a.safetensors", "b.safetensors"):
+        save_file(tensors, tmp_path / file)
+    where = dict.fromkeys(tensors, "a.safetensors") | {min(tensors): "b.safetensors"}
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": where}))
+    shutil.copy(FOLDER / "vit" / "config.json", tmp_path)
+    with pytest.raises(JalError, match=r"is in both .*a\.safetensors and .*b\.safetensors"):
+        hf.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda x: x.astype(np.int8),
+            "do not fit its config.json; not of F64, F32, F16, BF16: {} is I8",
+        ),
+        (lambda x: x * np.nan, "model.safetensors is damaged: {} has values that are not finite"),
+        (lambda x: x.astype(np.float64) + 1e300, "damaged: {} has values that are not finite"),
+    ],
+)
+def test_weights_of_another_type_and_broken_numbers_are_named(
+    change: Callable[[np.ndarray], np.ndarray], message: str, tmp_path: Path
+) -> None:
+    name = "encoder.layer.1.mlp.fc1.bias"
+    folder = copy("dinov2", tmp_path, lambda tensors: tensors | {name: change(tensors[name])})
+    with pytest.raises(JalError, match=message.format(name)):
+        hf.load(folder)
+
+
 def test_patches_may_be_said_twice_and_must_be_square(tmp_path: Path) -> None:
     folder = copy("dinov2", tmp_path)
     config_with(folder, patch_size=[7, 7])
     assert_same(hf.load(folder), hf.load(str(FOLDER / "dinov2")))
     config_with(folder, patch_size=[7, 14])
-    with pytest.raises(JalError, match="patches are 7 x 14; jal's are square"):
+    with pytest.raises(
+        JalError, match=r"config.json: patch_size is \[7, 14\]; jal's patches are square"
+    ):
         hf.load(folder)
 
 
@@ -183,19 +261,23 @@ def test_the_image_processor_may_lie_in_the_processor_s_file(tmp_path: Path) -> 
     folder = copy("vit", tmp_path)
     steps = {"image_processor_type": "ViTImageProcessor", "size": {"height": 35, "width": 35}}
     nested = steps | {"image_mean": 0.25, "image_std": [0.5, 0.25, 0.125]}
-    (tmp_path / hf.PREPROCESSOR).write_text(json.dumps(steps))
-    (tmp_path / hf.PROCESSOR).write_text(json.dumps({"processor_class": "Other"}))
+    (tmp_path / PREPROCESSOR).write_text(json.dumps(steps))
+    (tmp_path / PROCESSOR).write_text(json.dumps({"processor_class": "Other"}))
     assert hf.load(folder).preprocessing.mean == (0.5, 0.5, 0.5)
-    (tmp_path / hf.PROCESSOR).write_text(json.dumps({"image_processor": nested}))
+    (tmp_path / PROCESSOR).write_text(json.dumps({"image_processor": nested}))
     found = hf.load(folder).preprocessing
     assert (found.resize, found.mean) == ((35, 35), (0.25, 0.25, 0.25))
     assert found.std == (0.5, 0.25, 0.125)
 
 
+def commit(revision: str) -> str:
+    return hashlib.sha1(revision.encode()).hexdigest()
+
+
 def test_hub_ids_come_from_the_cache_offline_at_their_revision(tmp_path: Path) -> None:
     cached = tmp_path / "hub" / "models--someone--tiny"
     for revision, name in (("main", "dinov2"), ("v2", "vit")):
-        snapshot = cached / "snapshots" / revision.ljust(40, "0")
+        snapshot = cached / "snapshots" / commit(revision)
         shutil.copytree(FOLDER / name, snapshot)
         (cached / "refs").mkdir(exist_ok=True)
         (cached / "refs" / revision).write_text(snapshot.name)
@@ -203,7 +285,8 @@ def test_hub_ids_come_from_the_cache_offline_at_their_revision(tmp_path: Path) -
         from jal.weights import load as hf
         from jal.errors import JalError
         print(hf.load("someone/tiny").spec.layer_scale, hf.load("someone/tiny").name)
-        print(hf.load("someone/tiny", revision="v2").spec.layer_scale)
+        found = hf.load("someone/tiny", revision="v2")
+        print(found.spec.layer_scale, found.origin.model, found.origin.revision)
         try:
             hf.load("someone/absent")
         except JalError as error:
@@ -222,7 +305,7 @@ def test_hub_ids_come_from_the_cache_offline_at_their_revision(tmp_path: Path) -
         check=True,
     )
     lines = run.stdout.splitlines()
-    assert lines[:2] == ["True someone/tiny", "False"]
+    assert lines[:2] == ["True someone/tiny", f"False someone/tiny {commit('v2')}"]
     assert "neither a folder here nor reachable" in lines[2]
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jal.data.decode import BadImageError, to_rgb
 from jal.errors import JalError
-from jal.weights import preprocess
+from jal.weights.processors import FILTERS, from_config
 
 # preprocessor_config.json as published, by family.
 DINOV2 = {
@@ -67,7 +67,7 @@ def make_image(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_crops_equal_transformers_bit_for_bit(name: str, size: tuple[int, int]) -> None:
     pytest.importorskip("transformers")
-    processor, steps = theirs(CONFIGS[name]), preprocess.from_config(CONFIGS[name])
+    processor, steps = theirs(CONFIGS[name]), from_config(CONFIGS[name])
     image = make_image(size)
     raw = processor(image, do_rescale=False, do_normalize=False, return_tensors="np")
     ours = steps(image)
@@ -85,7 +85,7 @@ def test_colour_modes_equal_transformers_conversion(name: str, mode: str) -> Non
     image = make_image((120, 90), mode)
     content = io.BytesIO()
     image.save(content, "TIFF")
-    ours = preprocess.from_config(CONFIGS[name])(to_rgb(content.getvalue()))
+    ours = from_config(CONFIGS[name])(to_rgb(content.getvalue()))
     processor = theirs(CONFIGS[name])
     raw = processor(
         image, do_convert_rgb=True, do_rescale=False, do_normalize=False, return_tensors="np"
@@ -148,20 +148,78 @@ def test_truncated_file_is_bad(tmp_path: Path) -> None:
 
 
 def test_resizing_keeps_the_margin_that_is_cut_off() -> None:
-    steps = preprocess.from_config(DINOV2).resized(448)
+    steps = from_config(DINOV2).resized(448)
     assert (steps.resize, steps.output_size) == (512, (448, 448))
-    assert preprocess.from_config(VIT).resized((32, 48)).output_size == (32, 48)
+    assert from_config(VIT).resized((32, 48)).output_size == (32, 48)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"image_processor_type": "PixtralImageProcessor"}, "'PixtralImageProcessor'.*not support"),
-        (DINOV2 | {"size": {"longest_edge": 3}}, "has size"),
+        (
+            {"image_processor_type": "PixtralImageProcessor"},
+            '"PixtralImageProcessor" is not supported',
+        ),
+        (DINOV2 | {"size": {"longest_edge": 3}}, "size is {"),
         (DINOV2 | {"crop_size": {"shortest_edge": 3}}, "crops to a height and a width"),
         (DINOV2 | {"do_center_crop": False}, "neither crops nor resizes"),
     ],
 )
 def test_other_processors_are_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(JalError, match=message):
-        _ = preprocess.from_config(config).output_size
+        _ = from_config(config).output_size
+
+
+@pytest.mark.parametrize(("number", "name"), [*enumerate(FILTERS)])
+def test_a_filter_may_be_said_by_name(number: int, name: str) -> None:
+    assert from_config(DINOV2 | {"resample": name}) == from_config(DINOV2 | {"resample": number})
+    assert Image.Resampling(number).name == name.upper()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"resample": "cubic"},
+            'resample is "cubic"; it must be a whole number from 0 to 5, or one of',
+        ),
+        ({"resample": 7}, "resample is 7; it must be a whole number from 0 to 5"),
+        ({"resample": True}, "resample is true; it must be"),
+        (
+            {"image_mean": [0.5] * 4},
+            r"image_mean is \[0.5, 0.5, 0.5, 0.5\]; .*a list of 3, each a number",
+        ),
+        ({"image_mean": "0.5"}, 'image_mean is "0.5"; it must be a number'),
+        ({"image_mean": [0.5, 0.5, float("nan")]}, "image_mean is .*NaN.*; it must be"),
+        ({"image_std": [0.5, 0.5, 0]}, "image_std is .*; it must be a number above 0"),
+        ({"image_std": 0}, "image_std is 0; it must be a number above 0"),
+        ({"rescale_factor": "1/255"}, 'rescale_factor is "1/255"; it must be a number'),
+        (
+            {"size": {"shortest_edge": -3}},
+            "size.shortest_edge is -3; it must be a whole number from 1",
+        ),
+        ({"size": {"shortest_edge": "256"}}, 'size.shortest_edge is "256"; it must be'),
+        ({"size": {"height": 9, "width": 0}}, "size.width is 0; it must be"),
+        ({"size": [224, 224]}, r"size is \[224, 224\]; it must be"),
+        ({"size": 224.5}, "size is 224.5; it must be"),
+        ({"crop_size": True}, "crop_size is true; it must be"),
+        ({"do_resize": "false"}, 'do_resize is "false"; it must be true or false'),
+        ({"do_center_crop": 1}, "do_center_crop is 1; it must be true or false"),
+        ({"image_processor_type": ["Bit"]}, r'image_processor_type is \["Bit"\]; it must be text'),
+        ({"image_processor_type": None}, "image_processor_type is null; it must be text"),
+    ],
+)
+def test_values_of_another_type_or_range_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(JalError, match=f"^folder/p.json: {message}"):
+        from_config(DINOV2 | change, "folder/p.json")
+
+
+def test_null_is_what_is_left_out() -> None:
+    nulls = dict.fromkeys(("size", "resample", "do_resize", "image_mean"))
+    given = {name: value for name, value in DINOV2.items() if name not in nulls}
+    assert from_config(DINOV2 | nulls) == from_config(given)
+
+
+def test_what_names_no_processor_says_so() -> None:
+    with pytest.raises(JalError, match=r"p\.json lacks image_processor_type; .* must be text"):
+        from_config({"size": 224}, "p.json")
