@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jal import testing
     from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, make_batches
-    from jal.core.types import Learner, Pool, RunKeys, Strategy, View
+    from jal.core.types import Learner, Pool, Probe, RunKeys, Strategy, Trained, View
     from jal.embedding.api import embed
     from jal.errors import JalError
     from jal.experiment import make_experiment
+    from jal.learners.own import linear_head
     from jal.pools.arrays import LoadedPool, from_arrays
     from jal.pools.features import digits, from_npz, load_pool
     from jal.pools.images import from_images
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from jal.selection import register_init, register_strategy
     from jal.store.manifest import Store
     from jal.sweeps.api import SweepResult, run_sweep, sweep
+    from jal.sweeps.events import RoundFinished, SweepFinished
     from jal.weights.peft import load_adapters
 
 # Names are resolved on first use, so that `import jal` and `jal --help` stay quick.
@@ -34,6 +36,8 @@ _HOMES = {
     "sweep": "jal.sweeps.api",
     "run_sweep": "jal.sweeps.api",
     "SweepResult": "jal.sweeps.api",
+    "RoundFinished": "jal.sweeps.events",
+    "SweepFinished": "jal.sweeps.events",
     "embed": "jal.embedding.api",
     "make_report": "jal.report",
     "plot_curves": "jal.report",
@@ -58,6 +62,9 @@ _HOMES = {
     "View": "jal.core.types",
     "testing": "jal",
     "Learner": "jal.core.types",
+    "Trained": "jal.core.types",
+    "Probe": "jal.core.types",
+    "linear_head": "jal.learners.own",
     "register_strategy": "jal.selection",
     "register_init": "jal.selection",
     "Pool": "jal.core.types",
@@ -71,17 +78,22 @@ __all__ = [
     "Learner",
     "LoadedPool",
     "Pool",
+    "Probe",
     "ProbeSpec",
+    "RoundFinished",
     "RunKeys",
     "Store",
     "Strategy",
+    "SweepFinished",
     "SweepResult",
+    "Trained",
     "View",
     "digits",
     "embed",
     "from_arrays",
     "from_images",
     "from_npz",
+    "linear_head",
     "load_adapters",
     "load_pool",
     "make_batches",
