@@ -98,38 +98,24 @@ def fingerprint(parts: Iterable[object]) -> str:
 
 
 def rows_of_round(
-    runs: list[dict[str, Any]],
-    index: int,
-    measured: Mapping[str, np.ndarray],
-    seconds: float,
-    own: Sequence[str] = (),
+    runs: list[dict[str, Any]], index: int, measured: Mapping[str, np.ndarray], seconds: float
 ) -> pd.DataFrame:
     """One tidy row a run.
 
     Args:
       runs: the run columns of each run.
       index: the round, from 1.
-      measured: each metric, f32[runs].
+      measured: each metric, f32[runs]; the user's own come last, in their order.
       seconds: wall seconds of the round, shared equally by the runs that ran together.
-      own: the user's metrics, which come last.
     """
     import pandas as pd
 
     frame = pd.DataFrame(runs)
     frame["round"] = index
-    for name in (*METRIC_COLUMNS, *own):
-        values = np.asarray(measured[name])
-        frame[name] = values.astype(int) if name in _INTEGERS else values.astype(float)
+    for name, values in measured.items():
+        frame[name] = np.asarray(values, int if name in _INTEGERS else float)
     frame["seconds"] = seconds / len(runs)
-    return frame[[*COLUMNS, *own]]
-
-
-def own_metrics(columns: Iterable[str]) -> tuple[str, ...]:
-    """The user's metrics among the columns of metrics.csv: those after the last of jal's."""
-    names = list(columns)
-    known = {*COLUMNS, *STUDY_COLUMNS}
-    after = names[names.index("seconds") :] if "seconds" in names else []
-    return tuple(name for name in after if name not in known)
+    return frame[[*COLUMNS, *(name for name in measured if name not in METRIC_COLUMNS)]]
 
 
 def rows_of_picks(

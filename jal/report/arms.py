@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
-from jal.schema import METRIC_COLUMNS, own_metrics
+from jal.schema import COLUMNS, METRIC_COLUMNS, STUDY_COLUMNS
 
 SETTING_COLUMNS = ("dataset", "backbone", "learner", "ssl")
 # Columns that are neither settings nor arms: the run's number, its seed, and what was measured.
@@ -32,6 +34,14 @@ def arm_columns(metrics: pd.DataFrame) -> tuple[str, ...]:
         # A column that changes from round to round is a measurement.
         and metrics.groupby("run")[name].nunique().max() <= 1
     )
+
+
+def own_metrics(columns: Iterable[str]) -> tuple[str, ...]:
+    """The user's metrics among the columns of metrics.csv: those after the last of jal's."""
+    names = list(columns)
+    known = {*COLUMNS, *STUDY_COLUMNS}
+    after = names[names.index("seconds") :] if "seconds" in names else []
+    return tuple(name for name in after if name not in known)
 
 
 def with_arms(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,15 @@ import pandas as pd
 from jal.report import stats
 from jal.report.arms import BASELINE, in_order, with_arms, with_settings
 from jal.report.data import cube
-from jal.report.style import METRICS, arm_styles, dress, legend_below, new_figure, render
+from jal.report.style import (
+    METRICS,
+    MetricStyle,
+    arm_styles,
+    dress,
+    legend_below,
+    new_figure,
+    render,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +94,7 @@ def draw_metric(
     for arm, values in zip(arms, cube(rows, metric, arms), strict=True):
         if not np.isnan(values).all():
             _draw(axes, _labels(rows), values, arm, styles[arm], spread, alpha)
-    shown = METRICS[metric]
+    shown = METRICS.get(metric, MetricStyle(metric, False, True))  # a user's own has its name
     dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
     if rows[metric].min() >= 0:
         axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))  # an interval may reach below
@@ -127,7 +135,7 @@ def plot_curves(
 
     Args:
       result: what `jal.sweep` returns, or its `metrics`.
-      metric: a column of `jal.schema.METRIC_COLUMNS`.
+      metric: a column of `jal.schema.METRIC_COLUMNS`, or a metric of your own.
       spread: of the band: "sd" for ± one standard deviation, "interval" for the mean's 95 % t-interval.
 
     Returns:

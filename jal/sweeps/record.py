@@ -112,15 +112,14 @@ class Record:
         self._saved, self._saved_at = len(self._rounds), time.monotonic()
 
     def _append(self, finished: Round) -> None:
+        # Compiled programs and checkpoints sort them; the tables have the user's order.
+        names = (*schema.METRIC_COLUMNS, *(name for name, _ in self.group.metrics))
+        finished = finished._replace(measured={name: finished.measured[name] for name in names})
         # Only the latest round's state is kept: each holds the devices' memory.
         self._rounds = [done._replace(state=None) for done in self._rounds] + [finished]
         self._order = finished.order
         self.rows.append(
             schema.rows_of_round(
-                self._columns,
-                finished.number,
-                finished.measured,
-                finished.seconds,
-                [name for name, _ in self.group.metrics],
+                self._columns, finished.number, finished.measured, finished.seconds
             )
         )

@@ -84,6 +84,7 @@ def test_a_metric_of_ones_own_is_a_column_after_the_others(mode: str) -> None:
     assert (result.metrics["f2"] != result.metrics["macro_f1"]).any()
     plain = jal.sweep(POOL, "random, margins", seeds=2, execution__mode=mode, **QUICK)
     same(result.metrics[list(COLUMNS)], plain.metrics)
+    assert jal.plot_curves(result, metric="f2").axes[0].get_ylabel() == "f2"
 
 
 def test_it_is_computed_of_the_test_split() -> None:
