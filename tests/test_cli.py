@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,7 +184,10 @@ BAD_WORDS = {
     "unknown init": ("--config.inits=kmeans", "unknown init 'kmeans'; choose from"),
     "unknown option": ("--config.strategies=margins(m=3)", "has no option 'm'"),
     "unreadable strategies": ("--config.strategies=margins(", "cannot read"),
-    "unknown config key": ("--config.strategy=random", "unknown config key 'strategy'; choose"),
+    "unknown config key": (
+        "--config.strategy=random",
+        "unknown config key 'strategy' (did you mean strategies?); choose",
+    ),
     "unknown nested key": ("--config.probe.rate=1", "unknown config key 'probe.rate'"),
     "unknown argument": ("--worker=3", "unknown argument '--worker=3'"),
     "stray word": ("oops", "unknown argument 'oops'"),
@@ -211,7 +215,9 @@ def test_bad_words(
 
 def test_unknown_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("digits", tmp_path / "w", config="dropqery") == 2
-    assert_one_line(capsys, "there is no config 'dropqery'; give a file, or one of")
+    assert_one_line(
+        capsys, "no config 'dropqery' (did you mean dropquery?); give a file, or one of"
+    )
     assert not (tmp_path / "w").exists()
 
 
@@ -234,25 +240,33 @@ def test_a_workdir_where_nothing_can_be_made(
 
 @pytest.mark.parametrize("name", [schema.METRICS, schema.ACQUISITIONS])
 def test_a_result_that_cannot_be_replaced(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.copytree(finished, tmp_path / "w")
+    (tmp_path / "w" / schema.STATUS).write_text('{"finished": false}')
     # A folder under the name of a result: the write fails whoever runs it.
+    (tmp_path / "w" / name).unlink()
     (tmp_path / "w" / name / "inside").mkdir(parents=True)
-    assert sweep(save_pool(tmp_path / "clouds.npz"), tmp_path / "w") == 2
+    assert sweep(finished.parent / "clouds.npz", tmp_path / "w") == 2
     assert_one_line(capsys, "cannot write")
 
 
-def test_a_finished_workdir_needs_leave(
+def test_a_finished_workdir_is_shown_and_another_sweep_needs_leave(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = contents(finished)
-    pool = finished.parent / "clouds.npz"
-    assert sweep(pool, finished) == 2
-    assert_one_line(capsys, "holds a finished sweep; pass --overwrite")
-    assert contents(finished) == before
-    assert sweep(pool, finished, "--overwrite") == 0
-    again = pd.read_csv(finished / schema.METRICS)
-    assert again["seed"].nunique() == 2
+    workdir, pool, other = tmp_path / "w", finished.parent / "clouds.npz", "--config.step=2"
+    shutil.copytree(finished, workdir)
+    before = contents(workdir)
+    assert sweep(pool, workdir) == 0
+    out = capsys.readouterr().out
+    assert "already finished" in out
+    assert "test accuracy in %" in out
+    assert sweep(pool, workdir, other) == 2
+    assert_one_line(capsys, "holds a sweep of another config (step: 1 → 2)")
+    after = contents(workdir)
+    assert all(after[name] == before[name] for name in (schema.METRICS, schema.ACQUISITIONS))
+    assert sweep(pool, workdir, other, "--overwrite") == 0
+    assert set(pd.read_csv(workdir / schema.METRICS)["labelled"]) == {4, 12}
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,7 +312,7 @@ def test_a_new_process_exits_with_two(run_python: RunPython, tmp_path: Path) -> 
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "jal: there is no file none.npz; pool.path takes an .npz file, an embedding store or 'digits'."
+        "jal: there is no file none.npz; a pool is an .npz file, an embedding store or 'digits'."
     ]
     assert not (tmp_path / "w").exists()
 

@@ -12,8 +12,10 @@ from clustered_pool import clustered_pool
 
 import jal
 from jal import experiment
-from jal.core.spec import Choice, ExperimentSpec, ProbeSpec
+from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, bucket
 from jal.core.types import ALState, Metrics, Strategy
+from jal.experiment import run_keys
+from jal.learners.frozen import frozen
 from jal.selection import make_init
 
 POOL = clustered_pool()
@@ -32,12 +34,19 @@ def whole() -> tuple[ALState, Metrics]:
     return run(keys, POOL.pool)
 
 
+def ordered(state: ALState) -> np.ndarray:
+    """i32[runs, budget]: what was labelled, in order; nothing follows it."""
+    order = np.asarray(state.order)
+    assert (order[..., sum(BATCHES) :] == 0).all()
+    return order[..., : sum(BATCHES)]
+
+
 def test_state_and_metrics_have_a_round_axis(whole: tuple[ALState, Metrics]) -> None:
     state, metrics = whole
-    assert state.order.shape == (3, sum(BATCHES))
+    assert state.order.shape == (3, bucket(sum(BATCHES)))
     np.testing.assert_array_equal(state.count, sum(BATCHES))
     np.testing.assert_array_equal(metrics.labelled, [np.cumsum(BATCHES)] * 3)
-    for order, labelled in zip(np.asarray(state.order), np.asarray(state.labelled), strict=True):
+    for order, labelled in zip(ordered(state), np.asarray(state.labelled), strict=True):
         assert len(set(order.tolist())) == sum(BATCHES)
         np.testing.assert_array_equal(np.flatnonzero(labelled), np.sort(order))
     assert np.isnan(metrics.unknown_ratio[:, 0]).all()
@@ -51,7 +60,7 @@ def test_state_and_metrics_have_a_round_axis(whole: tuple[ALState, Metrics]) -> 
 def test_classes_seen_are_those_of_the_labelled(whole: tuple[ALState, Metrics]) -> None:
     state, metrics = whole
     labels = np.asarray(POOL.pool.labels)
-    for run, order in enumerate(np.asarray(state.order)):
+    for run, order in enumerate(ordered(state)):
         for number, count in enumerate(np.cumsum(BATCHES)):
             assert int(metrics.classes_seen[run, number]) == len(set(labels[order[:count]]))
 
@@ -69,22 +78,24 @@ def test_vmapped_experiment_agrees_with_the_driver(
     np.testing.assert_allclose(accuracy.mean(axis=0), metrics.accuracy.mean(axis=0), atol=0.04)
     picks = result.acquisitions.pivot(index="seed", columns="rank", values="index").to_numpy()
     # Round 1 reads no probe: no last bit can flip there.
-    np.testing.assert_array_equal(picks[:, : BATCHES[0]], state.order[:, : BATCHES[0]])
+    np.testing.assert_array_equal(picks[:, : BATCHES[0]], ordered(state)[:, : BATCHES[0]])
     overlap = [
         len(set(ours) & set(theirs)) / len(ours)
-        for ours, theirs in zip(picks.tolist(), np.asarray(state.order).tolist(), strict=True)
+        for ours, theirs in zip(picks.tolist(), ordered(state).tolist(), strict=True)
     ]
     assert np.mean(overlap) >= 0.8, overlap
 
 
-def test_round_keys_are_all_different() -> None:
-    keys = [
-        jax.random.key_data(key).tolist()
-        for seed in (0, 1)
-        for number in range(1, 6)
-        for key in experiment.round_keys(jax.random.key(seed), number)
-    ]
-    assert len({tuple(key) for key in keys}) == len(keys)
+def test_round_keys_are_all_different_but_a_query_and_its_clusterings_share_theirs() -> None:
+    keys = []
+    for seed in (0, 1):
+        for number in range(1, 6):
+            made = experiment.round_keys(run_keys(jax.random.key(seed)), number)
+            data = {name: tuple(jax.random.key_data(key).tolist())
+                    for name, key in made._asdict().items()}  # fmt: skip
+            assert data.pop("clustering") == data["select"]
+            keys += data.values()
+    assert len(set(keys)) == len(keys) == 2 * 5 * 2
 
 
 def test_a_run_depends_on_its_seed_alone() -> None:
@@ -105,7 +116,7 @@ def test_caches_and_hyper_are_arguments(whole: tuple[ALState, Metrics]) -> None:
     still = replace(experiment.default_hyper(SPEC.probe), learning_rate=jnp.float32(0))
     key = jax.random.key(SEEDS[0])
     state, metrics = jax.jit(run)(key, POOL.pool, experiment.Caches(first, ()), still)
-    np.testing.assert_array_equal(state.order, first)
+    np.testing.assert_array_equal(state.order[: BATCHES[0]], first)
     # A probe that does not move predicts no better than at its start.
     assert float(metrics.accuracy[-1]) < float(whole[1].accuracy[0, -1])
 
@@ -119,14 +130,19 @@ def test_hidden_labels_are_not_in_the_view() -> None:
 
     labels = np.asarray(POOL.pool.labels)
     first = make_init(Choice("random"))
-    state = experiment.begin(first, SPEC.probe, BATCHES, jax.random.key(0), POOL.pool, ())
+    keys, learner = run_keys(jax.random.key(0)), frozen(SPEC.probe)
+    begin = jax.jit(experiment.begin, static_argnums=(0, 1, 2, 3))
+    state = begin(first, learner, SPEC.probe, BATCHES, keys, POOL.pool, ())
     experiment.start_strategy(
-        Strategy(select, lambda key, view, cache: seen.append(view)), state, POOL.pool, ()
-    )
+        Strategy(select, lambda key, view, cache: seen.append(view)),
+        SPEC.probe, state, POOL.pool, (),
+    )  # fmt: skip
     (view,) = seen
     labelled = np.asarray(view.labelled)
     assert labelled.sum() == BATCHES[0]
     assert (np.asarray(view.labels)[~labelled] == -1).all()
+    np.testing.assert_array_equal(view.available, ~labelled)
+    np.testing.assert_array_equal(np.sort(view.order[: view.count]), np.flatnonzero(labelled))
     np.testing.assert_array_equal(np.asarray(view.labels)[labelled], labels[labelled])
 
 

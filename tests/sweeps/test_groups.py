@@ -205,7 +205,11 @@ def test_overrides_from_the_command_line() -> None:
     ("reference", "overrides", "message"),
     [
         ("nothing", [], "there is no config 'nothing'; give a file, or one of .*dropquery"),
-        ("dropquery", ["--config.rouds=3"], "unknown config key 'rouds'; choose from .*rounds"),
+        (
+            "dropquery",
+            ["--config.rouds=3"],
+            "unknown config key 'rouds' .*rounds.*; choose .*seeds",
+        ),
         ("dropquery", ["--config.probe.leraning=3"], "unknown config key 'probe.leraning'"),
         ("dropquery", ["--rounds=3"], "unknown argument '--rounds=3'"),
         ("dropquery", ["stray"], "unknown argument 'stray'"),

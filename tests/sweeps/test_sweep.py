@@ -127,14 +127,15 @@ def test_results_are_written_after_each_round(tmp_path: Path) -> None:
     ]
 
 
-def test_a_finished_workdir_is_kept(tmp_path: Path) -> None:
-    one = jal.sweep(POOL, "random", seeds=2, workdir=tmp_path, **QUICK)
+def test_a_workdir_of_another_sweep_is_kept_until_overwritten(tmp_path: Path) -> None:
+    jal.sweep(POOL, "random", seeds=2, workdir=tmp_path, **QUICK)
     before = (tmp_path / schema.METRICS).read_bytes()
-    with pytest.raises(JalError, match="holds a finished sweep; pass --overwrite"):
-        jal.sweep(POOL, "random", seeds=3, workdir=tmp_path, **QUICK)
+    with pytest.raises(JalError, match=r"sweep of another config \(inits.*pass --overwrite"):
+        jal.sweep(POOL, "random", inits="centroid", seeds=2, workdir=tmp_path, **QUICK)
     assert (tmp_path / schema.METRICS).read_bytes() == before
-    other = jal.sweep(POOL, "random", seeds=3, workdir=tmp_path, overwrite=True, **QUICK)
-    assert len(other.metrics) == len(one.metrics) * 3 // 2
+    other = {"inits": "centroid", "overwrite": True, "seeds": 2, "workdir": tmp_path}
+    jal.sweep(POOL, "random", **other, **QUICK)
+    assert set(pd.read_csv(tmp_path / schema.METRICS)["init"]) == {"centroid"}
 
 
 def test_given_first_batch() -> None:
@@ -236,10 +237,10 @@ def test_fit_once_a_bucket_and_select_once_a_strategy(monkeypatch: pytest.Monkey
     counting = Counting(monkeypatch)
     settings: dict[str, Any] = {"seeds": 3, "start": 11, "rounds": 6, "probe__max_epochs": 5}
     jal.sweep(pool, "random,margins", probe__lr=(1e-3, 1e-2), **settings)
-    # Budgets of 55 to 80 labels take the buckets 64 and 80, each for all strategies, seeds and rates
+    # Budgets of 55 to 80 labels take the buckets 64 and 128, each for all strategies, seeds and rates
     # at once; the shared initial pool is one trace, each strategy's query another.
     assert counting.traces == {
-        "fit 64": 1, "fit 80": 1, "random 55": 1, "random 5": 1, "margins 5": 1,
+        "fit 64": 1, "fit 128": 1, "random 55": 1, "random 5": 1, "margins 5": 1,
     }  # fmt: skip
     before = counting.traces.copy()
     jal.sweep(pool, "random,margins", probe__lr=(1e-3, 2e-2), **settings)
