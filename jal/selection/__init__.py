@@ -5,7 +5,15 @@ own is passed to `jal.sweep` as it is, registered under a name, or offered by a 
 jal, enter it in `jal.selection.builtin`: the contract tests find it.
 """
 
-from jal.selection.builtin import DEFAULT_INIT, DEFAULT_INITS, INITS, STRATEGIES, Factory, Kind
+from jal.selection.builtin import (
+    DEFAULT_INIT,
+    DEFAULT_INITS,
+    INITS,
+    STRATEGIES,
+    Factory,
+    Kind,
+    draws_at_the_probes_rate,
+)
 from jal.selection.choices import (
     Choices,
     as_choices,
@@ -28,6 +36,7 @@ __all__ = [
     "Kind",
     "as_choices",
     "default_init",
+    "draws_at_the_probes_rate",
     "has_state",
     "is_init_of",
     "is_text",

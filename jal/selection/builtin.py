@@ -47,6 +47,16 @@ INITS: dict[str, Factory] = {
 
 BUILT_IN: dict[Kind, dict[str, Factory]] = {"strategy": STRATEGIES, "init": INITS}
 
+_DRAWING = ("bald", "powerbald", "dropquery")
+
+
+def draws_at_the_probes_rate(choice: Choice) -> bool:
+    """Whether a built-in draws Monte Carlo dropout and leaves the rate to the probe."""
+    options = dict(choice.options)
+    draws = choice.name in _DRAWING or options.get("dropout") is True
+    return choice.factory is None and draws and options.get("rate") is None
+
+
 DEFAULT_INIT = Choice("default")  # stands for each strategy's own
 DEFAULT_INITS: dict[str, str] = {
     "dropquery": "centroid",

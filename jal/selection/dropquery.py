@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 
@@ -46,7 +44,7 @@ def dropquery(
       relax: lower the threshold while there are fewer than relax·k candidates (0: never).
 
     Raises:
-      JalError: on an unknown space, fewer than one draw, a rate outside [0, 1), or a negative relax.
+      JalError: on an unknown space, fewer than one draw, a rate outside (0, 1), or a negative relax.
     """
     if space not in SPACES:
         raise JalError(f"dropquery: space is {space!r}; choose one of {', '.join(SPACES)}.")
@@ -54,15 +52,13 @@ def dropquery(
         raise JalError(f"dropquery: draws is {draws}; at least one is needed.")
     if relax < 0:
         raise JalError(f"dropquery: relax is {relax}; it must be at least 0.")
-    if rate is not None and not 0 <= rate <= 1 - 2**-16:
-        raise JalError(f"dropquery: rate is {rate}; it must be in [0, 1).")
+    scores.check_rate("dropquery", rate)
 
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
-        drawn_probe = view.probe if rate is None else replace(view.probe, dropout=rate)
         mismatches = scores.dropout_mismatches(
-            jax.random.split(key)[0], replace(view, probe=drawn_probe), draws, rescale=rescale
+            jax.random.split(key)[0], view, draws, rescale=rescale, rate=rate
         )
         candidates = _candidates(mismatches, view.available, draws // 2, relax * k)
         embed: Space = (

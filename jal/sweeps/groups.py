@@ -137,7 +137,7 @@ def check_names(config: ConfigDict) -> None:
     Raises:
       JalError: naming the valid choices.
     """
-    _arms(config)
+    arms = _arms(config)
     modes = (*MODES, "scan")
     if config.execution.mode not in modes:
         raise JalError(
@@ -150,6 +150,14 @@ def check_names(config: ConfigDict) -> None:
     asked_trackers(config.execution.track)
     for strategy in selection.as_choices(config.strategies):
         selection.make_strategy(strategy)
+        if selection.draws_at_the_probes_rate(strategy) and any(
+            not arm.probe.dropout for arm in arms
+        ):
+            part = "lora.head_dropout" if arms[0].lora is not None else "probe.dropout"
+            raise JalError(
+                f"{strategy} draws dropout, but {part} is 0, so its draws would all agree; set its own "
+                f"rate, as in {strategy.name}(rate=0.75), or {part} above 0."
+            )
         for init in _inits(config, strategy):
             selection.make_init(init)
     parse_seeds(config.seeds)
