@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def pool() -> LoadedPool:
 
 
 def sweep(
-    pool: LoadedPool, inits: str, seeds: tuple[int, ...], names: str = "", **settings: str
+    pool: LoadedPool, inits: str, seeds: tuple[int, ...], names: str = "", **settings: Any
 ) -> pd.DataFrame:
     first = np.arange(pool.pool.num_classes) * 3 if "given" in inits else None
     result = jal.sweep(
@@ -114,6 +115,19 @@ def test_vmap_mode_picks_nearly_what_map_mode_does(
         assert len(set(together)) == len(mapped)
         shared.append(len(set(mapped) & set(together)) / len(mapped))
     assert np.mean(shared) >= 0.8
+
+
+@pytest.fixture(scope="module")
+def clustered_otherwise(pool: LoadedPool) -> pd.DataFrame:
+    return sweep(pool, BASE, (5,), seed_of__clustering=77)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_clustering_key_of_its_own_changes_those_that_cluster(
+    name: str, alone: pd.DataFrame, clustered_otherwise: pd.DataFrame
+) -> None:
+    same = picks_of(alone, name, 5) == picks_of(clustered_otherwise, name, 5)
+    assert same != (name in CLUSTERING)
 
 
 @pytest.fixture(scope="module")
