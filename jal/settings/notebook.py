@@ -8,7 +8,7 @@ from typing import Any
 
 from jal.settings.bar import Bar
 
-_WIDTH = 100
+_WIDTH = 120
 _SECONDS = 0.1  # between two drawings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,6 +79,16 @@ def test_a_terminal_is_shown_a_bar_unless_told_otherwise(monkeypatch: pytest.Mon
     assert terminal.getvalue() == before
     jal.sweep(POOL, "random", seeds=1, **QUICK)
     assert "random (init random): round 2/2 · 8 labels · accuracy" in terminal.getvalue()
+
+
+def test_embedding_is_shown_as_sweeps_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    heard: list[Any] = []
+    monkeypatch.setattr("jal.embedding.api.embed_config", lambda config, told: heard.append(told))
+    jal.embed(tmp_path)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    for progress in (None, False, Parts()):
+        jal.embed(tmp_path, progress=progress)
+    assert [type(told).__name__ for told in heard] == ["Silent", "Bar", "Silent", "Parts"]
 
 
 def test_true_leaves_a_line_a_part_anywhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from clustered_pool import clustered_pool
 from sklearn.metrics import fbeta_score
 from sklearn.neighbors import NearestCentroid
+from tiny_images import coloured_images, tiny_backbone
 
 import jal
 from jal.core.spec import Choice, ExperimentSpec, ProbeSpec
@@ -22,11 +23,14 @@ from jal.core.types import Hyper, Labelled, Learner, Probe, Trained
 from jal.engine import programs
 from jal.errors import JalError
 from jal.learners.own import linear_head
+from jal.pools.frozen import frozen_pool
+from jal.pools.images import LoraData
 from jal.report import summary_table
 from jal.report.data import load_study
 from jal.schema import COLUMNS
 from jal.selection import register_strategy
 from jal.settings.progress import Silent
+from jal.sweeps.config import sweep_config
 
 POOL = clustered_pool(1)
 QUICK: dict[str, Any] = {"rounds": 3, "probe__max_epochs": 8}
@@ -279,6 +283,34 @@ def test_it_stands_beside_others_and_alone(tmp_path: Path) -> None:
     assert picks.query("learner == 'frozen'")["index"].tolist() == (
         plain.acquisitions["index"].tolist()
     )
+
+
+def test_both_stand_beside_lora() -> None:
+    backbone, images = tiny_backbone(remat=True), coloured_images()
+    config = sweep_config()
+    config.learner, config.strategies, config.inits = ["lora", LEARNER], "entropy", "random"
+    config.seeds, config.rounds, config.start, config.step = 1, 2, 2, 2
+    config.lora.update({"epochs": 2, "batch_size": 8, "images_at_once": 4})
+    parts: list[str] = []
+
+    class Parts(Silent):
+        def start(self, part: str, total: int, done: int = 0) -> None:
+            parts.append(part)
+
+        def note(self, text: str) -> None: ...
+
+    result = jal.run_sweep(
+        config, frozen_pool(images, backbone, batch_size=8), images=LoraData(images, backbone),
+        metrics=METRICS, progress=Parts(),
+    )  # fmt: skip
+    assert [part.split(" · ")[1] for part in parts] == [
+        "lora (init random)", "nearest_mean (init random)",
+    ]  # fmt: skip
+    assert result.metrics["learner"].tolist() == ["lora"] * 2 + ["nearest_mean"] * 2
+    rows = len(images.test_labels)
+    np.testing.assert_allclose(result.metrics["right"] / rows, result.metrics["accuracy"], 1e-6)
+    picks = result.acquisitions.pivot(index="rank", columns="run", values="index").head(6)
+    assert (picks[0] == picks[1]).all()  # one first batch
 
 
 def test_it_resumes_with_its_state_and_not_without_it(tmp_path: Path) -> None:
