@@ -103,6 +103,19 @@ class _Chosen(Sequence[Record]):
         return self.records[self.rows[row]]
 
 
+def held_out(known: Sequence[tuple[str, int]], fraction: float) -> set[int]:
+    """The rows of (id, label) that are held out: of every class the same share, by their ids alone."""
+    by_label: dict[int, list[tuple[str, int]]] = {}
+    for row, (name, label) in enumerate(known):
+        by_label.setdefault(label, []).append((fingerprint([name]), row))
+    by_label.pop(UNLABELLED, None)
+    return {
+        row
+        for marked in by_label.values()
+        for _, row in sorted(marked)[: round(fraction * len(marked))]
+    }
+
+
 def hold_out(source: Source, fraction: float) -> Source:
     """Moves a share of every class of a source without a test split into one.
 
@@ -111,14 +124,9 @@ def hold_out(source: Source, fraction: float) -> Source:
     if not fraction or set(source.splits) != {"train"}:
         return source
     records = source.splits["train"]
-    by_label: dict[int, list[tuple[str, int]]] = {}
-    for row in range(len(records)):
-        record = records[row]
-        by_label.setdefault(record.label, []).append((fingerprint([record.id]), row))
-    held: set[int] = set()
-    for label, marked in by_label.items():
-        if label != UNLABELLED:
-            held |= {row for _, row in sorted(marked)[: round(fraction * len(marked))]}
+    held = held_out(
+        [(records[row].id, records[row].label) for row in range(len(records))], fraction
+    )
     kept = [row for row in range(len(records)) if row not in held]
     splits = {"train": _Chosen(records, kept), "test": _Chosen(records, sorted(held))}
     mark = fingerprint([source.fingerprint, fraction])

@@ -58,6 +58,7 @@ def _notes(store: Store) -> list[str]:
         notes.append("note: no image has a label; a sweep needs labels to answer its queries.")
     if len(store.splits) == 1:
         notes.append(
-            "note: there is one split; a sweep needs a test split: data.test_fraction=0.2."
+            "note: there is one split; a sweep holds a test split out of it with "
+            "--config.pool.test_fraction=0.2."
         )
     return notes

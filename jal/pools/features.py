@@ -9,12 +9,14 @@ import numpy as np
 from jal import schema
 from jal.core.types import Pool
 from jal.data import npz
+from jal.data.source import held_out
 from jal.errors import JalError
 from jal.pools.arrays import LoadedPool, PoolFacts, from_arrays
 from jal.schema import DIGITS
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
 from jal.store.manifest import Store
+from jal.store.rows import SplitData
 
 _KEYS = ("train_x", "train_y", "test_x", "test_y")
 _TEST_SPLITS = ("test", "validation", "valid", "val")
@@ -65,7 +67,9 @@ def digits() -> LoadedPool:
     return from_arrays(train_x, train_y, test_x, test_y, name=DIGITS, backbone="pixels")
 
 
-def from_store(path: str | Store, *, name: str = "", backbone: str = "") -> LoadedPool:
+def from_store(
+    path: str | Store, *, name: str = "", backbone: str = "", test_fraction: float = 0.0
+) -> LoadedPool:
     """A pool from an embedding store: its train split, and its test (or validation) split.
 
     This reads the manifest alone; the rows are read, and checked, when `pool` is first asked for.
@@ -74,6 +78,7 @@ def from_store(path: str | Store, *, name: str = "", backbone: str = "") -> Load
       path: a folder that `jal embed` wrote, or a gs:// prefix; or the store itself.
       name: the dataset's name, for tables; empty takes the store's.
       backbone: what made the features, for tables; empty takes the store's.
+      test_fraction: held out of every class, by the images' ids, where there is no test split.
 
     Raises:
       JalError: when there is no finished store or it lacks a split, which its manifest alone tells;
@@ -81,16 +86,22 @@ def from_store(path: str | Store, *, name: str = "", backbone: str = "") -> Load
     """
     store = path if isinstance(path, Store) else stores.open_store(path)
     test = next((split for split in _TEST_SPLITS if split in store.splits), "")
-    if "train" not in store.splits or not test:
+    if not 0 <= test_fraction < 1:
+        raise JalError(f"pool.test_fraction is {test_fraction}; it must be at least 0 and below 1.")
+    if "train" not in store.splits or not (test or test_fraction):
         raise JalError(
-            f"{store.path} has the splits {', '.join(store.splits)}; a pool needs train and test: embed "
-            "again with data.test_fraction to hold a share out."
+            f"{store.path} has the splits {', '.join(store.splits)}; a pool needs train and test: hold a "
+            "share out with --config.pool.test_fraction=0.2 (nothing is embedded again)."
         )
     if not store.manifest["complete"]:
         raise JalError(f"{store.path} is unfinished; run jal embed again with the same config.")
 
     def read() -> tuple[Pool, PoolFacts]:
-        train_rows, test_rows = store_rows.read(store, "train"), store_rows.read(store, test)
+        train_rows = store_rows.read(store, "train")
+        if test:
+            test_rows = store_rows.read(store, test)
+        else:
+            train_rows, test_rows = _held_out(train_rows, test_fraction)
         known = test_rows.labels >= 0  # there is nothing to measure on the others
         try:
             loaded = from_arrays(
@@ -110,12 +121,27 @@ def from_store(path: str | Store, *, name: str = "", backbone: str = "") -> Load
     return LoadedPool(store.describe(), read)
 
 
-def load_pool(path: str | Path, *, name: str = "", backbone: str = "") -> LoadedPool:
+def _held_out(rows: SplitData, fraction: float) -> tuple[SplitData, SplitData]:
+    """The rows of a split that stay, and those that are held out, each in their order."""
+    held = held_out(list(zip(rows.ids, rows.labels.tolist(), strict=True)), fraction)
+    test = np.isin(np.arange(len(rows.labels)), sorted(held))
+
+    def take(mask: np.ndarray) -> SplitData:
+        ids = tuple(rows.ids[row] for row in np.flatnonzero(mask))
+        return SplitData(rows.features[mask], rows.labels[mask], ids)
+
+    return take(~test), take(test)
+
+
+def load_pool(
+    path: str | Path, *, name: str = "", backbone: str = "", test_fraction: float = 0.0
+) -> LoadedPool:
     """The pool at a path: an .npz file, an embedding store, or "digits".
 
     Args:
       path: with `~` for the home folder, or a gs:// or s3:// prefix.
       name, backbone: for tables; by default what the file or the store says.
+      test_fraction: as in `from_store`.
 
     Raises:
       JalError: as `from_npz` and `from_store` do.
@@ -124,9 +150,10 @@ def load_pool(path: str | Path, *, name: str = "", backbone: str = "") -> Loaded
     if where == DIGITS:
         return digits()
     if "://" in where:
-        return from_store(where, name=name, backbone=backbone)
+        return from_store(where, name=name, backbone=backbone, test_fraction=test_fraction)
     if where and Path(where).expanduser().is_dir():
-        return from_store(str(Path(where).expanduser()), name=name, backbone=backbone)
+        where = str(Path(where).expanduser())
+        return from_store(where, name=name, backbone=backbone, test_fraction=test_fraction)
     return from_npz(where, name=name, backbone=backbone or "unknown")
 
 

@@ -26,8 +26,10 @@ def load_data(
     """The pool of a config, and its images where it names some; `note` is told what to know of them."""
     if config.data.path or config.data.name or config.data.address:
         return load_images(config, note)
-    name, backbone = config.pool.name, config.pool.backbone
-    return load_pool(config.pool.path, name=name, backbone=backbone), None
+    pool = config.pool
+    return load_pool(
+        pool.path, name=pool.name, backbone=pool.backbone, test_fraction=pool.test_fraction
+    ), None
 
 
 def load_images(
