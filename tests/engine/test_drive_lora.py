@@ -111,25 +111,37 @@ def test_vmapped_seeds_are_close_to_mapped_ones(plain: SweepResult):
     np.testing.assert_allclose(together.metrics["nll"], first["nll"], atol=1e-3)
 
 
-@pytest.mark.parametrize("folder", [False, True])
-def test_cached_prefix_and_full_pass_give_the_same_curve(tmp_path: Path, folder: bool):
-    data = DATA._replace(folder=str(tmp_path) if folder else None)
-    settings = {"lora.blocks": 1, "lora.flip": False}
-    full = run(config(**settings, **{"lora.prefix": "none"})).metrics
-    short = run(config(**settings), data).metrics
+LAST_BLOCK = {"lora.blocks": 1, "lora.flip": False}
+
+
+@pytest.fixture(scope="module")
+def from_tokens() -> SweepResult:
+    """Only the last block is adapted: the tokens before it are kept, in memory."""
+    return run(config(**LAST_BLOCK))
+
+
+def test_cached_prefix_and_full_pass_give_the_same_curve(from_tokens: SweepResult):
+    full, short = run(config(**LAST_BLOCK, **{"lora.prefix": "none"})).metrics, from_tokens.metrics
     np.testing.assert_allclose(full["nll"], short["nll"], atol=2e-3)
     np.testing.assert_allclose(full["accuracy"], short["accuracy"], atol=0.04)
-    if folder:
-        assert same_results(run(config(**settings), data), run(config(**settings), data))
-        assert list(tmp_path.glob("coloured-tokens-*/train.npy"))
+
+
+def test_tokens_in_a_folder_are_found_again(from_tokens: SweepResult, tmp_path: Path):
+    data = DATA._replace(folder=str(tmp_path))
+    assert same_results(run(config(**LAST_BLOCK), data), from_tokens)
+    (written,) = tmp_path.glob("coloured-tokens-*/train.npy")
+    before = written.stat().st_mtime_ns
+    assert same_results(run(config(**LAST_BLOCK), data), from_tokens)
+    assert written.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_prefix_tokens_may_be_kept_in_half_precision(tmp_path: Path, dtype: str):
-    settings = {"lora.blocks": 1, "lora.flip": False, "rounds": 1}
-    data = DATA._replace(folder=str(tmp_path))
-    half = run(config(**settings, **{"lora.prefix": dtype}), data).metrics
-    full = run(config(**settings)).metrics
+def test_prefix_tokens_may_be_kept_in_half_precision(
+    from_tokens: SweepResult, tmp_path: Path, dtype: str
+):
+    data, settings = DATA._replace(folder=str(tmp_path)), {"lora.prefix": dtype, "rounds": 1}
+    half = run(config(**LAST_BLOCK, **settings), data).metrics
+    full = from_tokens.metrics.query("round == 1")
     np.testing.assert_allclose(half["nll"], full["nll"], atol=0.05)
 
 
@@ -169,7 +181,7 @@ def test_lora_without_images_is_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_every_strategy_works_with_adapted_features(strategy: str):
-    result = run(config(strategies=strategy, rounds=2, **{"lora.epochs": 1}))
+    result = run(config(strategies=strategy, rounds=2))
     for _, picks in result.acquisitions.groupby("run"):
         assert len(picks) == 12
     assert np.isfinite(result.metrics["nll"]).all()
