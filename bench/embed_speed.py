@@ -24,10 +24,10 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
 from jal.backbones import vit  # noqa: E402
+from jal.backbones.spec import DINOV2, ViTSpec  # noqa: E402
 from jal.weights import processors  # noqa: E402
 from jal.weights.encoder import make_encoder  # noqa: E402
 from jal.weights.load import Backbone  # noqa: E402
-from jal.backbones.spec import DINOV2, ViTSpec  # noqa: E402
 
 BATCH = 32
 VIT_TINY = ViTSpec(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -45,3 +48,31 @@ def mutated(content: bytes, seed: int, count: int = COUNT) -> Iterator[bytes]:
                 case 5 if random.random() < 0.3:
                     del found[at:]
         yield bytes(found)
+
+
+OTHERS: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 3, 7, 2**40, 10**30, 0.5, 1e300, float("nan"), float("inf"), "",
+    "3", "bicubic", "../x", "\ud800", [], [1, 2, 3], ["a"], [[[0]]], {}, {"a": 1}, {"height": "9"},
+)  # fmt: skip
+
+
+def mutated_json(
+    values: dict[str, Any], seed: int, count: int = COUNT
+) -> Iterator[tuple[list[str], bytes]]:
+    """Copies of a JSON file with one value replaced by another, or taken out; and the keys to that value."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        found = copy.deepcopy(values)
+        at: Any = found
+        key: Any = random.choice([*at])
+        names = [key]
+        # As deep as chance has it: an inner value, or all of it.
+        while isinstance(at[key], dict | list) and at[key] and random.random() < 0.8:
+            at = at[key]
+            key = random.choice([*at]) if isinstance(at, dict) else int(random.integers(len(at)))
+            names += [key] * isinstance(key, str)
+        if random.random() < 0.2:
+            del at[key]
+        else:
+            at[key] = OTHERS[random.integers(len(OTHERS))]
+        yield names, json.dumps(found).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +15,16 @@ _SCHEMES = {"gs": "gcs", "s3": "s3"}
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
-    """Says in one sentence what TensorStore raises: a full disk, a path that is no folder."""
+def told(path: str, name: str = "") -> Iterator[None]:
+    """Says in one sentence what TensorStore raises of a file: a full disk, a path that is no folder."""
     try:
         yield
     except JalError:
         raise
     except ValueError as error:  # TensorStore's kind for all
-        reason = " ".join(str(error).split(" [")[0].replace("\0", "").split())
+        # What follows, for those who debug TensorStore itself, is long.
+        reason = re.split(r" \[(?:tensorstore_spec|source locations)=", str(error))[0]
+        reason = " ".join(f"{name} {reason}".replace("\0", "").split())
         raise JalError(f"The store {path} cannot be used ({reason}).") from error
 
 
@@ -35,14 +38,14 @@ def names(path: str, below: str = "") -> list[str]:
 
 def read_file(path: str, name: str) -> bytes | None:
     """A file's content; None where there is no such file."""
-    with told(path):
+    with told(path, name):
         found = _kvstore(path).read(name).result()
     return found.value if found.state == "value" else None
 
 
 def write_file(path: str, name: str, content: bytes) -> None:
     """Writes a file, whole or not at all."""
-    with told(path):
+    with told(path, name):
         _kvstore(path).write(name, content).result()
 
 
@@ -67,7 +70,7 @@ def open_array(
     """
     import tensorstore as ts
 
-    with told(path):
+    with told(path, name):
         return ts.open(
             {
                 "driver": "zarr3",

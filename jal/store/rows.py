@@ -168,7 +168,7 @@ def _read_chunks(
         if isinstance(record, str):
             yield chunk, record
         elif record["sha256"] != digest(features, labels, record):
-            yield chunk, f"{record_file(split, chunk)}: sha256 is not that of the rows"
+            yield chunk, f"{record_file(split, chunk)}: ids, skipped and sha256 are not the rows'"
         else:
             yield chunk, _Chunk(features, labels, record)
 

@@ -68,7 +68,9 @@ def weight_files(folder: Path) -> list[Path]:
                 )
         missing = [file for file in sorted({*places.values()}) if not (folder / file).is_file()]
         if missing:
-            raise JalError(f"{folder} lacks shards that {INDEX} names: {', '.join(missing)}.")
+            raise JalError(
+                f"{index}: weight_map names shards that are not there: {', '.join(missing)}."
+            )
         if places:
             return [folder / file for file in sorted({*places.values()})]
         raise JalError(f"{index}: weight_map is empty; it must name the file of every tensor.")

@@ -82,11 +82,8 @@ def load(
     native = spec.grid
     if image_size is not None:
         preprocessing = preprocessing.resized(image_size)
-    try:
-        spec = spec.replace(image_size=preprocessing.output_size)
-    except JalError as error:
-        asker = "model.image_size" if image_size else described[1] if described else folder / CONFIG
-        raise JalError(f"{asker}: {error}") from error
+    where = described[1] if described is not None else str(folder / CONFIG)
+    spec = spec.replace(image_size=_output_size(preprocessing, spec, image_size, where))
     params = assemble(family, headers, folder)
     position = params["embed"]["position"]
     params["embed"]["position"] = resize_position(
@@ -103,6 +100,20 @@ def load(
         if described
         else (_assumed(origin.name, config["model_type"], preprocessing, image_size),),
     )
+
+
+def _output_size(steps: Preprocessing, spec: ViTSpec, asked: object, where: str) -> tuple[int, int]:
+    """The images' size; the error names who asked for one that the model cannot take."""
+    try:
+        height, width = steps.output_size
+    except JalError as error:
+        raise JalError(f"{where}: {error}") from error
+    if min(height, width) < spec.patch:
+        asker = "model.image_size makes" if asked else f"{where}: crop_size or size makes"
+        raise JalError(
+            f"{asker} images of {height} × {width} pixels; the model's patches have {spec.patch}."
+        )
+    return height, width
 
 
 def _assumed(name: str, kind: str, steps: Preprocessing, asked: object) -> str:

@@ -74,8 +74,8 @@ def _defaults(kind: str, where: str) -> dict[str, Any]:
     if kind.startswith(("CLIP", "Bit")):
         return _DEFAULTS | _CLIP
     raise JalError(
-        f"{where}: the image processor {shown(kind)} is not supported; jal follows "
-        "ViTImageProcessor, CLIPImageProcessor and BitImageProcessor."
+        f"{where}: image_processor_type is {shown(kind)}; jal follows ViTImageProcessor, "
+        "CLIPImageProcessor and BitImageProcessor."
     )
 
 

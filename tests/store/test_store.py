@@ -254,7 +254,7 @@ def test_a_manifest_of_other_values_is_said_with_the_field(
         ({"ids": ...}, r"train/records/1\.json lacks ids; ids must be a list of 3, each text"),
         ({"ids": ["a"]}, r'ids is \["a"\]; it must be a list of 3'),
         ({"ids": [1, 2, 3]}, r"ids is \[1, 2, 3\]; it must be a list of 3, each text"),
-        ({"ids": ["a", "b", "\ud800"]}, r"train/records/1\.json: sha256 is not that of the rows"),
+        ({"ids": ["a", "b", "\ud800"]}, r"train/records/1\.json: ids, skipped and sha256 are not the rows'"),
         ({"skipped": [[3, "a", "b"]]}, r"skipped is .*; it must be a list, each \[row from 0 to 2"),
         ({"skipped": [[True, "a", "b"]]}, r"skipped is .*; it must be a list"),
         ({"skipped": {}}, "skipped is {}; it must be a list"),

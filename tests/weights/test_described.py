@@ -177,8 +177,10 @@ def test_the_image_processor_s_own_part_must_be_an_object(tmp_path: Path) -> Non
 
 def test_who_asked_for_a_size_below_a_patch_is_said(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(FOLDER / "vit", tmp_path / "m"))
-    with pytest.raises(JalError, match=r"^model\.image_size: The image size \(5, 5\) is smaller"):
+    with pytest.raises(
+        JalError, match=r"^model\.image_size makes images of 5 × 5 pixels; .* have 7"
+    ):
         hf.load(str(folder), image_size=5)
     (folder / PREPROCESSOR).write_text('{"image_processor_type": "ViTImageProcessor", "size": 5}')
-    with pytest.raises(JalError, match=rf"{PREPROCESSOR}: The image size \(5, 5\) is smaller"):
+    with pytest.raises(JalError, match=rf"{PREPROCESSOR}: crop_size or size makes images of 5 × 5"):
         hf.load(str(folder))

@@ -158,7 +158,7 @@ def test_resizing_keeps_the_margin_that_is_cut_off() -> None:
     [
         (
             {"image_processor_type": "PixtralImageProcessor"},
-            '"PixtralImageProcessor" is not supported',
+            'image_processor_type is "PixtralImageProcessor"; jal follows ViT',
         ),
         (DINOV2 | {"size": {"longest_edge": 3}}, "size is {"),
         (DINOV2 | {"crop_size": {"shortest_edge": 3}}, "crops to a height and a width"),
