@@ -32,6 +32,7 @@ from jal.sweeps.trackers import asked_trackers
 from jal.weights.naming import NAMINGS
 
 _MAX_SEED = 2**32 - 1
+_MOST_SEEDS = 100_000
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:
@@ -44,6 +45,10 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     if not seeds or not all(isinstance(s, int | np.integer) for s in seeds):
         raise JalError(f"seeds is {value!r}; it takes a count, or whole numbers as in 1,10,100.")
     if not isinstance(value, tuple | list):
+        if value > _MOST_SEEDS:
+            raise JalError(
+                f"seeds is {value}, a count, above {_MOST_SEEDS}; to name one seed, write a list: {value},"
+            )
         seeds = tuple(range(1, value + 1))
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s <= _MAX_SEED for s in seeds):
         raise JalError(

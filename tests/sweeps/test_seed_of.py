@@ -52,3 +52,9 @@ def test_fixing_every_purpose_to_the_seed_changes_nothing() -> None:
 def test_a_seed_out_of_range_is_one_sentence() -> None:
     with pytest.raises(jal.JalError, match=r"seed_of\.fit is -2; it takes a seed, or -1"):
         jal.sweep(clustered_pool(), "random", seed_of__fit=-2, **SETTINGS)
+
+
+@pytest.mark.parametrize("count", [2**32, 10**30, 100_001])
+def test_a_count_that_no_one_means_is_refused(count: int) -> None:
+    with pytest.raises(jal.JalError, match=f"seeds is {count}, a count, above 100000; to name one"):
+        jal.sweep(clustered_pool(), "random", seeds=count)
