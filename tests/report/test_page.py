@@ -17,6 +17,7 @@ from jal.errors import JalError
 from jal.report import make_report
 from jal.report.arms import with_arms, with_settings
 from jal.report.command import parse_full
+from jal.report.data import load_study
 from jal.report.papers import half_gain_figures, learner_figures, ssl_figures, unknown_figures
 from jal.report.style import arm_styles
 from jal.report.wins import win_matrix
@@ -122,7 +123,10 @@ def test_bad_input_is_one_line_each(
         ([str(damaged(workdir, tmp_path / "a", "x,y\n1,2\n")), out], "has no column"),
         ([str(damaged(workdir, tmp_path / "b", "")), out], "is damaged"),
         ([str(damaged(workdir, tmp_path / "c", text.split("\n")[0] + "\n")), out], "has no rows"),
-        ([str(damaged(workdir, tmp_path / "d", text[: len(text) // 2])), out], "damaged|no number"),
+        (
+            [str(damaged(workdir, tmp_path / "d", text.replace(",random,", ",random,x,", 1))), out],
+            "damaged|no number",
+        ),
         ([str(workdir), f"--out={file}/x"], "cannot write the report"),
         ([str(workdir), out, "--baseline=nope"], "there is no arm 'nope'"),
         ([str(workdir), out, "--full_accuracy=high"], "write an accuracy"),
@@ -135,6 +139,12 @@ def test_bad_input_is_one_line_each(
         assert re.search(message, error), (words, error)
         assert len(error.splitlines()) == 1
         assert error.startswith("jal: ")
+
+
+def test_a_line_torn_by_a_crash_is_left_out(workdir: Path, tmp_path: Path) -> None:
+    text = (workdir / "metrics.csv").read_text()
+    torn = damaged(workdir, tmp_path / "torn", text[:-7])
+    assert len(load_study([torn]).metrics) == len(load_study([workdir]).metrics) - 1
 
 
 def test_full_accuracy_by_data_set() -> None:
