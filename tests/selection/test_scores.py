@@ -119,9 +119,3 @@ def test_mismatches_are_those_of_explicit_draws(draws: int, rescale: bool) -> No
     actual = scores.dropout_mismatches(key, view, draws, rescale=rescale)
     np.testing.assert_array_equal(actual, expected)
     assert 0 < expected.max() <= draws
-
-
-def test_no_dropout_no_mismatch() -> None:
-    view = make_view(4)
-    still = view.replace(probe=view.probe.replace(dropout=0.0))
-    assert int(scores.dropout_mismatches(jax.random.key(0), still, 3, rescale=True).sum()) == 0
