@@ -120,7 +120,10 @@ def test_default_inits() -> None:
     ("choice", "message"),
     [
         (Choice("nonsense"), "unknown strategy 'nonsense'; choose from random, uncertainty"),
-        (Choice("margins", (("draws", 3),)), "has no option 'draws'; it has dropout, rate, oversample"),
+        (
+            Choice("margins", (("draws", 3),)),
+            "has no option 'draws'; it has dropout, rate, oversample",
+        ),
         (Choice("random", (("draws", 3),)), "it has none"),
         (Choice("dropquery", (("draws", "x"),)), "takes a int"),
         (Choice("dropquery", (("rate", "x"),)), "takes a float"),
