@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import processes
 import pytest
 from conftest import ROOT
 
@@ -446,8 +447,7 @@ def test_local_run_is_the_run_of_one_process(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("results: ") == 1
-    single = run(jal, "sweep", *sweep, f"--workdir={alone}", JAX_PLATFORMS="cpu", **kept)
-    assert single.returncode == 0, single.stderr
+    processes.jal("sweep", *sweep, f"--workdir={alone}", devices=1).succeeds()
     picks = (together / "acquisitions.csv").read_bytes()
     assert picks == (alone / "acquisitions.csv").read_bytes()
     assert picks.count(b"\n") == 1 + 2 * 20  # a header, then two seeds of two rounds of ten labels
