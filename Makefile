@@ -25,10 +25,10 @@ quickstart: $(VENV)/.installed  ## Random, margins and DropQuery on real digits,
 	$(BIN)/jal sweep --config=quickstart --workdir=$(WORKDIR) --overwrite
 
 test: $(VENV)/.installed-test  ## The whole test suite (offline, CPU).
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(VENV)/.installed-test  ## The tests that take under three minutes together.
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.installed-test  ## Lint and format check.
 	$(BIN)/ruff check .
