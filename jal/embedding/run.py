@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from ml_collections import ConfigDict
 
 from jal.data.loader import Batch, Skipped, batches
 from jal.data.source import Source
-from jal.errors import JalError
+from jal.embedding.request import check_sizes, check_splits, request, sizes
 from jal.settings.lock import hold
 from jal.settings.process import pinned
 from jal.settings.progress import Progress, Silent
@@ -46,9 +45,9 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     from jal.data import look, open_source
     from jal.weights.load import load
 
-    _check_sizes(config)
+    check_sizes(config)
     source = open_source(config.data)
-    _check_splits(source)
+    check_splits(source)
     progress = progress or Silent()
     for note in look.notes(source):
         progress.note(note)
@@ -66,37 +65,16 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     with hold(path, "give another --store"):
         store = create(
             path,
-            _request(config, source, backbone),
+            request(config, source, backbone),
             {
                 "data": source.name,
                 "model": backbone.name,
                 "versions": versions(("jax", "flax", "pillow")),
             },
-            _sizes(source),
+            sizes(source),
             source.class_names,
         )
         return _finished(store, config, source, backbone, progress)
-
-
-def _request(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str, Any]:
-    """What decides the rows of a store."""
-    spec, patch_mean = backbone.spec, config.model.patch_mean
-    return {
-        "model": {
-            "fingerprint": backbone.fingerprint,
-            "feature": "pooled + patch mean" if patch_mean else "pooled",
-            "dtype": spec.dtype,
-            "image_size": list(spec.image_size),
-        },
-        "data": {"fingerprint": source.fingerprint, "splits": _sizes(source)},
-        "preprocessing": asdict(backbone.preprocessing),
-        "store": {
-            "dtype": config.store.dtype,
-            "dimension": spec.features + (spec.width if patch_mean else 0),
-            # Not rounded to whole batches: a store may be finished on another number of devices.
-            "chunk_rows": config.store.chunk_rows,
-        },
-    }
 
 
 def _finished(
@@ -191,27 +169,3 @@ def _write(store: Store, split: str, chunk: int, parts: list[tuple[Batch, Any]])
         first += len(batch.ids)
     features[[image.row for image in skipped]] = 0
     write_chunk(store, split, chunk, features, labels, ids, skipped)
-
-
-def _sizes(source: Source) -> dict[str, int]:
-    return {split: len(records) for split, records in source.splits.items()}
-
-
-def _check_sizes(config: ConfigDict) -> None:
-    for name, value, least in (
-        ("store.chunk_rows", config.store.chunk_rows, 1),
-        ("batch_size", config.batch_size, 0),
-        ("workers", config.workers, 0),
-        ("model.image_size", config.model.image_size, 0),
-        ("data.white", config.data.white, 0),
-    ):
-        if value < least:
-            raise JalError(f"{name} is {value}; it must be at least {least}.")
-    if not 0 <= config.data.test_fraction < 1:
-        raise JalError(f"data.test_fraction is {config.data.test_fraction}; it must be in [0, 1).")
-
-
-def _check_splits(source: Source) -> None:
-    empty = [split for split, records in source.splits.items() if not len(records)]
-    if empty:
-        raise JalError(f"{source.name} has no images in {', '.join(empty)}.")

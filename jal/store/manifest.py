@@ -20,25 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jal.errors import JalError
-from jal.schema import FLAG, LOCK, OBJECT, TEXT, field, list_of, one_of, parse_json, shown, whole
+from jal.schema import LOCK, shown
+from jal.store.checks import DTYPES, FORMAT, read_manifest
 from jal.store.files import names, read_file, write_file
 
 MANIFEST = "manifest.json"
-FORMAT = "jal embeddings, version 1"
-DTYPES = ("float16", "bfloat16", "float32")
-_KINDS = {
-    "complete": FLAG,
-    "class_names": list_of(TEXT),
-    "splits": OBJECT,
-    "skipped": OBJECT,
-    "about.data": TEXT,
-    "about.model": TEXT,
-    "request.model.feature": TEXT,
-    "request.store.dtype": one_of(DTYPES),
-    "request.store.dimension": whole(1, 2**24),
-    "request.store.chunk_rows": whole(1),
-}
-_COUNT, _SKIPPED = whole(0), list_of(list_of(TEXT, 2))
 
 
 @dataclass(frozen=True)
@@ -169,27 +155,7 @@ def open_store(path: str) -> Store:
     content = read_file(path, MANIFEST)
     if content is None:
         raise JalError(f"{path} is no embedding store: it has no {MANIFEST}; jal embed makes one.")
-    where = _at(path)
-    manifest = parse_json(content, where, "the manifest of an embedding store")
-    if manifest.get("format") != FORMAT:
-        found = shown(manifest.get("format"))
-        raise JalError(f"{where}: format is {found}; it must be {shown(FORMAT)}.")
-    for name, kind in _KINDS.items():
-        field(manifest, name, kind, where)
-    for split, images in manifest["splits"].items():
-        # A split names a folder of the store, and must not lead out of it.
-        if not split.isprintable() or not split.strip(".") or {*split} & {*"/\\:"}:
-            raise JalError(f"{where}: splits has {shown(split)}, no name of a folder.")
-        if not _COUNT.fits(images):
-            raise JalError(
-                f"{where}: splits.{split} is {shown(images)}; it must be {_COUNT.words}."
-            )
-    for split, skipped in manifest["skipped"].items():
-        if not _SKIPPED.fits(skipped):
-            raise JalError(
-                f"{where}: skipped.{split} is {shown(skipped)}; it must be {_SKIPPED.words}."
-            )
-    return Store(path, manifest)
+    return Store(path, read_manifest(content, _at(path)))
 
 
 def _at(path: str) -> str:

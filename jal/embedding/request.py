@@ -1,0 +1,62 @@
+"""What is asked of a store: checked before the work, and what decides its rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ml_collections import ConfigDict
+
+from jal.data.source import Source
+from jal.errors import JalError
+
+if TYPE_CHECKING:
+    from jal.weights.load import Backbone
+
+
+def request(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str, Any]:
+    """What decides the rows of a store."""
+    spec, patch_mean = backbone.spec, config.model.patch_mean
+    return {
+        "model": {
+            "fingerprint": backbone.fingerprint,
+            "feature": "pooled + patch mean" if patch_mean else "pooled",
+            "dtype": spec.dtype,
+            "image_size": list(spec.image_size),
+        },
+        "data": {"fingerprint": source.fingerprint, "splits": sizes(source)},
+        "preprocessing": asdict(backbone.preprocessing),
+        "store": {
+            "dtype": config.store.dtype,
+            "dimension": spec.features + (spec.width if patch_mean else 0),
+            # Not rounded to whole batches: a store may be finished on another number of devices.
+            "chunk_rows": config.store.chunk_rows,
+        },
+    }
+
+
+def sizes(source: Source) -> dict[str, int]:
+    """Images by split."""
+    return {split: len(records) for split, records in source.splits.items()}
+
+
+def check_sizes(config: ConfigDict) -> None:
+    """Raises JalError for a number of the config that is out of range."""
+    for name, value, least in (
+        ("store.chunk_rows", config.store.chunk_rows, 1),
+        ("batch_size", config.batch_size, 0),
+        ("workers", config.workers, 0),
+        ("model.image_size", config.model.image_size, 0),
+        ("data.white", config.data.white, 0),
+    ):
+        if value < least:
+            raise JalError(f"{name} is {value}; it must be at least {least}.")
+    if not 0 <= config.data.test_fraction < 1:
+        raise JalError(f"data.test_fraction is {config.data.test_fraction}; it must be in [0, 1).")
+
+
+def check_splits(source: Source) -> None:
+    """Raises JalError for a split without images."""
+    empty = [split for split, records in source.splits.items() if not len(records)]
+    if empty:
+        raise JalError(f"{source.name} has no images in {', '.join(empty)}.")
