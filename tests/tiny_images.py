@@ -18,7 +18,9 @@ SPEC = ViTSpec(width=16, depth=3, heads=2, mlp_width=32, patch=8, image_size=(16
 
 def tiny_backbone(seed: int = 0, **changes: object) -> Backbone:
     spec = SPEC.replace(**changes)
-    made = jax.jit(partial(vit.init, spec=spec))(jax.random.key(seed))  # one program, not one an array
+    made = jax.jit(partial(vit.init, spec=spec))(
+        jax.random.key(seed)
+    )  # one program, not one an array
     params = jax.tree.map(np.asarray, made)
     # Larger than at initialisation, so that attention is not uniform.
     params["blocks"] = jax.tree.map(

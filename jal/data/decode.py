@@ -12,8 +12,8 @@ import numpy as np
 
 from jal.data.depth import Depth, check, depth_of
 from jal.data.names import text
-from jal.data.paths import LFS
 from jal.data.pixels import BadImageError, from_array, scaled
+from jal.schema import LFS
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from jal.data.names import text
-from jal.data.paths import LFS
 from jal.errors import JalError
+from jal.schema import LFS
 
 
 class Arrays(Mapping[str, np.ndarray]):

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from jal.errors import JalError
 
-LFS = b"version https://git-lfs"  # begins the pointer that stands for a file not yet pulled
-
 
 def file_at(path: str, what: str) -> Path:
     """The file of a path, `~` expanded; raises JalError where there is none.

@@ -157,6 +157,18 @@ def load_pool(
     return from_npz(where, name=name, backbone=backbone or "unknown")
 
 
+def notes(loaded: LoadedPool) -> list[str]:
+    """What the user should know of a pool before a sweep on it."""
+    pool, numbers = loaded.pool, tuple(map(str, range(loaded.pool.num_classes)))
+    known = np.concatenate([np.asarray(pool.labels), np.asarray(pool.test_labels)])
+    if loaded.facts.class_names != numbers or (known == 0).any():
+        return []
+    return [
+        f"{loaded.facts.name}: class 0 has no row, so there is one class more than there are; number "
+        "the classes from 0"
+    ]
+
+
 def require_labels(loaded: LoadedPool) -> None:
     """Raises JalError when some pool labels are unknown: a simulated oracle needs them all."""
     unknown = np.asarray(loaded.pool.labels) < 0

@@ -102,6 +102,12 @@ def _figure_class() -> type[Figure]:
             with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
                 super().draw(renderer)
 
+        def _repr_png_(self) -> bytes:
+            """What a notebook shows; without pyplot it would show a figure's name only."""
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
     return PlainFigure
 
 

@@ -50,9 +50,9 @@ def _run(config: ConfigDict, workdir: str, overwrite: bool) -> None:
 
     if config.execution.distributed:
         dist.initialise()
+    check_names(config)  # before the devices are looked for, which takes longer
     check_devices()
     console = make_console(quiet=not dist.is_first())
-    check_names(config)
     loaded, images = load_data(config, console.print)
     groups = make_groups(config, loaded)
     batches = groups[0].spec.batches

@@ -15,7 +15,7 @@ from jal.core.metrics import Own
 from jal.engine import dist
 from jal.engine.group import Group
 from jal.errors import JalError
-from jal.pools.features import LoadedPool
+from jal.pools.features import LoadedPool, notes
 from jal.pools.images import LoraData
 from jal.schema import ACQUISITIONS, METRICS, fingerprint
 from jal.settings.fields import flat
@@ -102,6 +102,8 @@ def run_groups(
     with ExitStack() as stack:
         rounds = sum(groups[number].spec.rounds for number in asked)
         told = stack.enter_context(shown(progress, "rounds", rounds))
+        for text in notes(loaded):
+            told.note(text)
         if workdir is not None:
             path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
             if dist.is_first():

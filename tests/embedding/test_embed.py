@@ -225,7 +225,7 @@ def test_what_a_sweep_will_miss_is_said_at_once(
     assert main(arguments(tmp_path / "images", model, tmp_path / "store")) == 0
     said = capsys.readouterr().out
     assert "no image has a label" in said
-    assert "a sweep needs a test split" in said
+    assert "a sweep holds a test split out of it with --config.pool.test_fraction=0.2" in said
 
 
 def test_a_config_of_another_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
