@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import jax
 import numpy as np
 
-from jal.core.spec import ProbeSpec
-from jal.core.types import Hyper, Probe, View
+from jal.core.spec import Choice, ProbeSpec
+from jal.core.types import Hyper, Probe, Strategy, View
+from jal.learners import probe as probes
+from jal.selection import make_strategy
+
+# Compiled once for all tests, as are strategies below: eagerly every operation would be, one by one.
+dropout_logits = jax.jit(probes.dropout_logits, static_argnames="rescale")
+
+
+@cache
+def compiled(name: str, **options: Any) -> Strategy:
+    """A strategy of these options, each of its functions compiled."""
+    made = make_strategy(Choice(name, tuple(sorted(options.items()))))
+    return Strategy(
+        jax.jit(made.select, static_argnums=4),
+        jax.jit(made.start),
+        jax.jit(made.prepare, static_argnums=2),
+    )
 
 
 def make_view(

@@ -6,20 +6,25 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from strategy_views import embeddings, logits, make_view, unit_rows
+from strategy_views import compiled, dropout_logits, embeddings, logits, make_view, unit_rows
 
 from jal.core.spec import Choice
 from jal.core.types import Strategy, View
 from jal.errors import JalError
-from jal.learners import probe
 from jal.ops import kmeans as cluster
 from jal.selection import make_strategy
 from jal.selection.dropquery import _candidates
 
 K = 5
+gather = jax.jit(cluster.gather, static_argnums=(3, 4))
+kmeans = jax.jit(cluster.kmeans, static_argnums=2)
+find_candidates = jax.jit(_candidates, static_argnums=2)
+
+
+def as_they_are(rows: jax.Array) -> jax.Array:
+    return rows
 
 
 def strategy(**options: Any) -> Strategy:
@@ -44,7 +49,7 @@ def oracle_candidates(
     certain = logits(view).argmax(axis=1)
     mismatches = np.zeros(len(certain), int)
     for draw in range(draws):
-        drawn = probe.dropout_logits(
+        drawn = dropout_logits(
             jax.random.fold_in(chunk_key, draw), head, view.features, rescale=rescale
         )
         mismatches += np.asarray(drawn).argmax(axis=1) != certain
@@ -61,11 +66,14 @@ def oracle_picks(view: View, key: jax.Array, candidates: np.ndarray, space: str)
     points = unit_rows(embeddings(view) if space == "embedding" else np.asarray(view.features))
     cluster_key, _ = jax.random.split(jax.random.split(key)[1])
     gather_key, kmeans_key = jax.random.split(cluster_key)
-    sample = cluster.gather(
-        gather_key, jnp.asarray(points, jnp.float32), jnp.asarray(candidates),
-        lambda rows: rows, cluster.POINTS_PER_CLUSTER * K,
-    )  # fmt: skip
-    centroids = np.asarray(cluster.kmeans(kmeans_key, sample, K), np.float64)
+    sample = gather(
+        gather_key,
+        points.astype(np.float32),
+        candidates,
+        as_they_are,
+        cluster.POINTS_PER_CLUSTER * K,
+    )
+    centroids = np.asarray(kmeans(kmeans_key, sample, K), np.float64)
     squared = np.square(points[:, None] - centroids).sum(axis=2)
     owner = squared.argmin(axis=1)
     found = []
@@ -77,8 +85,8 @@ def oracle_picks(view: View, key: jax.Array, candidates: np.ndarray, space: str)
     return [nearest for _, _, nearest in sorted(found, key=lambda item: item[:2])]
 
 
-def picks(made: Strategy, view: View, key: jax.Array, k: int = K) -> list[int]:
-    select = jax.jit(made.select, static_argnums=4)
+def picks(view: View, key: jax.Array, k: int = K, **options: Any) -> list[int]:
+    select = compiled("dropquery", **options).select
     return np.asarray(select(key, view, (), (), k)[0]).tolist()
 
 
@@ -95,8 +103,7 @@ def picks(made: Strategy, view: View, key: jax.Array, k: int = K) -> list[int]:
     ids=str,
 )
 def test_picks_are_the_oracles(options: dict[str, Any]) -> None:
-    made = strategy(**options)
-    select = jax.jit(made.select, static_argnums=4)
+    select = compiled("dropquery", **options).select
     space = options.get("space", "embedding")
     draws = {name: value for name, value in options.items() if name != "space"}
     for seed in range(3):
@@ -124,7 +131,7 @@ def test_threshold_relaxes_as_the_loop_does(seed: int) -> None:
     mismatches = np.minimum(random.integers(0, draws + 1, 50), random.integers(0, draws + 1, 50))
     allowed = random.random(50) < 0.8
     for wanted in (0, 1, 5, 15, 40, 60):
-        actual = _candidates(jnp.asarray(mismatches), jnp.asarray(allowed), draws // 2, wanted)
+        actual = find_candidates(mismatches, allowed, draws // 2, wanted)
         np.testing.assert_array_equal(actual, relaxed(mismatches, allowed, draws, wanted))
 
 
@@ -134,12 +141,13 @@ def certain_view(uncertain: list[int]) -> View:
     Those are of class 1, and of class 0 once every column is dropped.
     """
     view = make_view(3, rows=40, labelled=0)
-    features = jnp.zeros((40, 7)).at[jnp.asarray(uncertain)].set(0.01)
+    features = np.where(np.isin(np.arange(40), uncertain), np.float32(0.01), np.float32(0))
+    features = np.repeat(features[:, None], 7, axis=1)
     head = view.probe.replace(
-        kernel=jnp.zeros((7, 5)).at[:, 1].set(1e3),
-        bias=jnp.zeros(5).at[0].set(1.0),
-        mean=jnp.zeros(7),
-        variance=jnp.ones(7),
+        kernel=np.tile(np.eye(5, dtype=np.float32)[1] * 1000, (7, 1)),
+        bias=np.eye(5, dtype=np.float32)[0],
+        mean=np.zeros(7, np.float32),
+        variance=np.ones(7, np.float32),
     )
     return view.replace(features=features, pool_features=features, probe=head)
 
@@ -147,9 +155,8 @@ def certain_view(uncertain: list[int]) -> View:
 def test_fewer_candidates_than_asked_are_all_taken_first() -> None:
     uncertain = [4, 17, 31]
     view = certain_view(uncertain)
-    made, k = strategy(rate=0.9, draws=3, relax=25), 8
-    key = jax.random.key(0)
-    chosen = picks(made, view, key, k)
+    k, key = 8, jax.random.key(0)
+    chosen = picks(view, key, k, rate=0.9, draws=3, relax=25)
     assert len(set(chosen)) == k
     found = np.flatnonzero(oracle_candidates(view, key, rate=0.9)).tolist()
     assert 0 < len(found) <= 3
@@ -160,7 +167,7 @@ def test_fewer_candidates_than_asked_are_all_taken_first() -> None:
 def test_no_candidate_at_all_is_a_random_batch() -> None:
     view = make_view(5, rows=30, labelled=3)
     # A head that reads nothing predicts its bias, whatever is dropped.
-    view = view.replace(probe=view.probe.replace(kernel=0 * view.probe.kernel))
+    view = view.replace(probe=view.probe.replace(kernel=np.zeros((7, 5), np.float32)))
     made, k = strategy(), 6
     keys = jax.random.split(jax.random.key(0), 300)
 
@@ -179,9 +186,8 @@ def test_no_candidate_at_all_is_a_random_batch() -> None:
 
 def test_clusters_the_learners_features() -> None:
     view, key = make_view(6, rows=130), jax.random.key(6)
-    frozen = view.replace(pool_features=view.pool_features * 0)
-    made = strategy()
-    assert picks(made, frozen, key) == picks(made, view, key)
+    frozen = view.replace(pool_features=np.zeros((130, 7), np.float32))
+    assert picks(frozen, key) == picks(view, key)
 
 
 @pytest.mark.parametrize(

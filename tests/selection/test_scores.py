@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from strategy_views import logits, make_view, probabilities_of
+from strategy_views import dropout_logits, logits, make_view, probabilities_of
 
-from jal.learners import probe
 from jal.ops.chunks import CHUNK
 from jal.selection import scores
+
+predictive = jax.jit(scores.predictive, static_argnums=2, static_argnames="dropout")
 
 
 def exact(name: str, values: np.ndarray) -> np.ndarray:
@@ -82,25 +82,22 @@ def test_confident_samples_stay_apart() -> None:
 
 def test_predictive_reads_the_probe() -> None:
     view = make_view(0)
-    values = scores.predictive(jax.random.key(0), view, scores.entropy, dropout=False)
+    values = predictive(jax.random.key(0), view, scores.entropy, dropout=False)
     np.testing.assert_allclose(values, exact("entropy", logits(view)), atol=1e-4)
 
 
 def test_predictive_with_dropout_is_one_draw() -> None:
     view, key = make_view(1), jax.random.key(1)
-    drawn = probe.dropout_logits(jax.random.fold_in(key, 0), view.probe, view.features)
-    values = scores.predictive(key, view, scores.entropy, dropout=True)
+    drawn = dropout_logits(jax.random.fold_in(key, 0), view.probe, view.features)
+    values = predictive(key, view, scores.entropy, dropout=True)
     np.testing.assert_allclose(values, exact("entropy", drawn), atol=1e-4)
 
 
 def test_chunks_draw_masks_of_their_own() -> None:
     view = make_view(2, rows=CHUNK + 100)
-    same = jnp.broadcast_to(view.features[0], view.features.shape)
-    values = np.asarray(
-        scores.predictive(
-            jax.random.key(2), view.replace(features=same), scores.entropy, dropout=True
-        )
-    )
+    features = np.asarray(view.features)
+    same = view.replace(features=np.broadcast_to(features[0], features.shape))
+    values = np.asarray(predictive(jax.random.key(2), same, scores.entropy, dropout=True))
     assert values.shape == (CHUNK + 100,)
     assert not np.allclose(values[:100], values[CHUNK:])
 
@@ -112,10 +109,11 @@ def test_mismatches_are_those_of_explicit_draws(draws: int, rescale: bool) -> No
     chunk_key = jax.random.fold_in(key, 0)
     expected = np.zeros(len(certain), int)
     for draw in range(draws):
-        drawn = probe.dropout_logits(
+        drawn = dropout_logits(
             jax.random.fold_in(chunk_key, draw), view.probe, view.features, rescale=rescale
         )
         expected += np.asarray(drawn).argmax(axis=1) != certain
-    actual = scores.dropout_mismatches(key, view, draws, rescale=rescale)
+    count = jax.jit(scores.dropout_mismatches, static_argnums=2, static_argnames="rescale")
+    actual = count(key, view, draws, rescale=rescale)
     np.testing.assert_array_equal(actual, expected)
     assert 0 < expected.max() <= draws

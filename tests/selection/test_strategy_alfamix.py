@@ -5,7 +5,14 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from strategy_views import embeddings, logits, make_view, probabilities_of, unit_rows
+from strategy_views import (
+    compiled,
+    embeddings,
+    logits,
+    make_view,
+    probabilities_of,
+    unit_rows,
+)
 
 from jal.core.spec import Choice
 from jal.core.types import View
@@ -57,7 +64,10 @@ def test_candidates_are_the_oracles(seed: int, epsilon: float) -> None:
 
 def test_a_prediction_of_all_but_one_still_has_a_direction() -> None:
     view = make_view(2, rows=400)
-    sharp = view.probe.replace(kernel=6 * view.probe.kernel, bias=6 * view.probe.bias)
+    kernel, bias = (
+        np.float32(6) * np.asarray(part) for part in (view.probe.kernel, view.probe.bias)
+    )
+    sharp = view.probe.replace(kernel=kernel, bias=bias)
     view = view.replace(probe=sharp)
     doubt = 1 - probabilities_of(logits(view)).max(axis=1)
     # Rounds to certainty in float32, but leaves the float64 oracle digits enough.
@@ -72,7 +82,12 @@ def test_a_prediction_of_all_but_one_still_has_a_direction() -> None:
 
 def test_anchors_are_the_means_of_seen_classes_only() -> None:
     view = make_view(5, rows=700, labelled=600, seen=(1, 3))
-    means, seen = class_means(view, lambda rows: probe.embed(view.probe, rows))
+
+    @jax.jit
+    def means_of(view: View) -> tuple[jax.Array, jax.Array]:
+        return class_means(view, lambda rows: probe.embed(view.probe, rows))
+
+    means, seen = map(np.asarray, means_of(view))
     assert np.flatnonzero(seen).tolist() == [1, 3]
     points, labels = embeddings(view), np.asarray(view.labels)
     for label in (1, 3):
@@ -81,7 +96,7 @@ def test_anchors_are_the_means_of_seen_classes_only() -> None:
 
 def test_picks_are_representatives_of_the_candidates() -> None:
     view = make_view(6, rows=200)
-    select = jax.jit(make_strategy(Choice("alfamix", (("epsilon", 1.0),))).select, static_argnums=4)
+    select = compiled("alfamix", epsilon=1.0).select
     picks = np.asarray(select(jax.random.key(0), view, (), (), 3)[0])
     candidates = np.flatnonzero(oracle(view, 1.0)[0])
     assert len(candidates) > 3
@@ -96,7 +111,7 @@ def test_too_few_candidates_are_all_taken_and_filled_up() -> None:
     view = make_view(6, rows=200)
     candidates = set(np.flatnonzero(oracle(view, 0.2)[0]))
     k = len(candidates) + 5
-    picks = make_strategy(Choice("alfamix")).select(jax.random.key(0), view, (), (), k)[0]
+    picks = compiled("alfamix").select(jax.random.key(0), view, (), (), k)[0]
     assert candidates < set(picks.tolist())
     assert len(set(picks.tolist())) == k
 

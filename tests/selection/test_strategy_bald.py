@@ -5,15 +5,15 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from strategy_views import make_view, probabilities_of
+from strategy_views import compiled, dropout_logits, make_view, probabilities_of
 
 from jal.core.spec import Choice
 from jal.core.types import View
 from jal.errors import JalError
-from jal.learners import probe
 from jal.selection import make_strategy, scores
 
 DRAWS = 20
+information = jax.jit(scores.mutual_information, static_argnums=2)
 
 
 def explicit_information(key: jax.Array, view: View) -> np.ndarray:
@@ -21,9 +21,7 @@ def explicit_information(key: jax.Array, view: View) -> np.ndarray:
     chunk_key = jax.random.fold_in(key, 0)
     drawn = np.stack(
         [
-            np.asarray(
-                probe.dropout_logits(jax.random.fold_in(chunk_key, m), view.probe, view.features)
-            )
+            np.asarray(dropout_logits(jax.random.fold_in(chunk_key, m), view.probe, view.features))
             for m in range(DRAWS)
         ]
     ).astype(np.float64)
@@ -41,9 +39,9 @@ def test_score_and_picks_are_the_oracles(seed: int) -> None:
     view, key = make_view(seed), jax.random.key(seed)
     draw_key, _ = jax.random.split(key)
     expected = explicit_information(draw_key, view)
-    actual = np.asarray(scores.mutual_information(draw_key, view, DRAWS))
+    actual = np.asarray(information(draw_key, view, DRAWS))
     np.testing.assert_allclose(actual, expected, atol=1e-5)
-    picks, _ = make_strategy(Choice("bald")).select(key, view, (), (), 10)
+    picks, _ = compiled("bald").select(key, view, (), (), 10)
     unlabelled = np.flatnonzero(~np.asarray(view.labelled))
     ranked = unlabelled[np.argsort(-expected[unlabelled], kind="stable")]
     assert picks.tolist() == ranked[:10].tolist()
@@ -57,18 +55,15 @@ def test_powerbald_adds_gumbel_noise_to_the_log_of_bald() -> None:
         total = power * np.log(explicit_information(draw_key, view)) + noise
         unlabelled = np.flatnonzero(~np.asarray(view.labelled))
         ranked = unlabelled[np.argsort(-total[unlabelled])]
-        strategy = make_strategy(Choice("powerbald", (("power", power),)))
-        picks, _ = strategy.select(key, view, (), (), 10)
+        picks, _ = compiled("powerbald", power=power).select(key, view, (), (), 10)
         assert picks.tolist() == ranked[:10].tolist()
 
 
 def test_powerbald_draws_uniformly_where_nothing_informs() -> None:
     view = make_view(4, rows=40, labelled=0)
-    flat = view.probe.replace(kernel=view.probe.kernel * 0)
-    select = jax.jit(make_strategy(Choice("powerbald")).select, static_argnums=4)
-    first = [
-        int(select(jax.random.key(s), view.replace(probe=flat), (), (), 1)[0][0]) for s in range(60)
-    ]
+    flat = view.replace(probe=view.probe.replace(kernel=np.zeros_like(view.probe.kernel)))
+    select = compiled("powerbald").select
+    first = [np.asarray(select(jax.random.key(s), flat, (), (), 1)[0]).item() for s in range(60)]
     assert len(set(first)) > 20
 
 

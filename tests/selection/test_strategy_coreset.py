@@ -5,14 +5,12 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from strategy_views import embeddings, make_view
+from strategy_views import compiled, embeddings, make_view
 
-from jal.core.spec import Choice
 from jal.core.types import View
-from jal.selection import make_strategy
 
 PICKS = 9
-select = jax.jit(make_strategy(Choice("coreset")).select, static_argnums=4)
+select = compiled("coreset").select
 
 
 def oracle(view: View, k: int) -> list[int]:
@@ -45,6 +43,6 @@ def test_duplicates_of_the_labelled_set_come_last_and_once() -> None:
     view = make_view(1, rows=20, labelled=4)
     rows = np.asarray(view.features).copy()
     rows[:] = rows[np.flatnonzero(view.labelled)[0]]
-    same = view.replace(features=jax.numpy.asarray(rows))
+    same = view.replace(features=rows)
     picks, _ = select(jax.random.key(0), same, (), (), 16)
     assert sorted(picks.tolist()) == np.flatnonzero(~np.asarray(view.labelled)).tolist()

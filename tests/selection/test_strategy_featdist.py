@@ -1,15 +1,15 @@
+"""Distances to the mean of a prediction's class, and batches that are even over predicted classes."""
+
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from strategy_views import make_view
+from strategy_views import compiled, make_view
 
 from jal.core.spec import Choice
-from jal.core.types import View
+from jal.core.types import Probe, View
 from jal.errors import JalError
-from jal.learners.probe import empty
 from jal.selection import make_strategy
 from jal.selection.batches import balanced_top_k
 from jal.selection.featdist import feature_distances
@@ -18,14 +18,16 @@ from jal.selection.featdist import feature_distances
 def view(rows: int = 40, classes: int = 4, seen: int = 3, seed: int = 0) -> View:
     """Random features and head; the first rows are labelled, of the first `seen` classes."""
     random = np.random.default_rng(seed)
-    features = jnp.asarray(random.normal(size=(rows, 5)), jnp.float32)
-    head = empty(5, classes, 0.0)
-    kernel = jnp.asarray(random.normal(size=(5, classes)), jnp.float32)
-    labelled = jnp.arange(rows) < 9
-    labels = jnp.where(labelled, jnp.arange(rows) % seen, -1)
+    features = random.normal(size=(rows, 5)).astype(np.float32)
+    kernel = random.normal(size=(5, classes)).astype(np.float32)
+    order = np.arange(rows, dtype=np.int32)
+    labelled = order < 9
+    head = Probe(
+        kernel, *(np.full(n, v, np.float32) for n, v in ((classes, 0), (5, 0), (5, 1))), 0.0
+    )
     return make_view(seed, rows, 5, classes).replace(
         features=features, pool_features=features, labelled=labelled, available=~labelled,
-        labels=labels, order=jnp.arange(rows), count=labelled.sum(), probe=head.replace(kernel=kernel),
+        labels=np.where(labelled, order % seen, -1), order=order, count=np.int32(9), probe=head,
     )  # fmt: skip
 
 
@@ -61,13 +63,13 @@ def test_distances_are_those_of_the_definition():
     expected = oracle(at)
     assert np.isinf(expected).any()
     assert np.isfinite(expected).any()
-    np.testing.assert_allclose(feature_distances(at), expected, rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(feature_distances)(at), expected, rtol=1e-4)
 
 
 def test_featdist_picks_the_farthest_and_unseen_classes_first():
     at = view()
     expected = np.where(np.asarray(at.labelled), -np.inf, oracle(at))
-    picks, _ = make_strategy(Choice("featdist")).select(jax.random.key(0), at, (), (), 8)
+    picks = np.asarray(compiled("featdist").select(jax.random.key(0), at, (), (), 8)[0])
     assert sorted(expected[picks])[::-1] == pytest.approx(sorted(expected)[::-1][:8])
     assert np.isinf(expected[picks[0]])
 
@@ -79,7 +81,7 @@ def test_balanced_picks_are_those_of_the_loop(k: int):
     scores[:5] = np.inf
     classes = random.choice(4, 200, p=[0.7, 0.1, 0.1, 0.1])
     allowed = random.random(200) < 0.8
-    picks = balanced_top_k(jnp.asarray(scores), jnp.asarray(classes), jnp.asarray(allowed), k)
+    picks = jax.jit(balanced_top_k, static_argnums=3)(scores, classes, allowed, k)
     assert picks.tolist() == balanced_oracle(scores, classes, allowed, k)
 
 
@@ -87,13 +89,13 @@ def test_balanced_picks_are_those_of_the_loop(k: int):
 def test_a_balanced_batch_is_distinct_unlabelled_and_more_even(name: str):
     at = view(rows=400, seen=4)
     plain, even = (
-        make_strategy(Choice(name, options)).select(jax.random.key(0), at, (), (), 12)[0]
-        for options in ((), (("balanced", True),))
+        np.asarray(compiled(name, **options).select(jax.random.key(0), at, (), (), 12)[0])
+        for options in ({}, {"balanced": True})
     )
     assert len(set(even.tolist())) == 12
     assert not at.labelled[even].any()
-    predicted = np.argmax(np.asarray(at.features @ at.probe.kernel), axis=1)
-    spread = [np.bincount(predicted[np.asarray(p)], minlength=4).std() for p in (plain, even)]
+    predicted = np.argmax(at.features @ at.probe.kernel, axis=1)
+    spread = [np.bincount(predicted[picks], minlength=4).std() for picks in (plain, even)]
     assert spread[1] <= spread[0]
 
 

@@ -8,12 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from strategy_views import logits, make_view, probabilities_of
+from strategy_views import compiled, dropout_logits, logits, make_view, probabilities_of
 
-from jal.core.spec import Choice
 from jal.core.types import View
-from jal.learners import probe
-from jal.selection import make_strategy
 
 K = 6
 
@@ -47,8 +44,8 @@ def ranking(name: str, view: View, values: np.ndarray | None = None) -> np.ndarr
 
 
 def picks(name: str, view: View, seed: int = 0, k: int = K, **options: Any) -> list[int]:
-    strategy = make_strategy(Choice(name, tuple(sorted(options.items()))))
-    return np.asarray(strategy.select(jax.random.key(seed), view, (), (), k)[0]).tolist()
+    select = compiled(name, **options).select
+    return np.asarray(select(jax.random.key(seed), view, (), (), k)[0]).tolist()
 
 
 @every_score
@@ -67,7 +64,7 @@ def test_the_three_rankings_differ() -> None:
 def test_dropout_scores_one_draw(name: str) -> None:
     view, key = make_view(2), jax.random.key(5)
     draw_key = jax.random.fold_in(jax.random.split(key)[0], 0)
-    drawn = np.asarray(probe.dropout_logits(draw_key, view.probe, view.features), np.float64)
+    drawn = np.asarray(dropout_logits(draw_key, view.probe, view.features), np.float64)
     assert picks(name, view, 5, dropout=True) == ranking(name, view, drawn)[:K].tolist()
     assert picks(name, view, 5, dropout=True) != picks(name, view, 5)
 
@@ -103,8 +100,8 @@ def test_oversampled_picks_are_spread() -> None:
     features = 10 * np.eye(K, 7)[group] + 0.01 * random.normal(size=(60, 7))
     view = make_view(6, rows=60, labelled=0)
     view = view.replace(
-        features=jax.numpy.asarray(features, jax.numpy.float32),
-        probe=view.probe.replace(kernel=view.probe.kernel * 1e-3),
+        features=features.astype(np.float32),
+        probe=view.probe.replace(kernel=np.asarray(view.probe.kernel) * np.float32(1e-3)),
     )
     chosen = picks("entropy", view, oversample=10)
     assert sorted(group[chosen]) == list(range(K))
