@@ -157,10 +157,10 @@ def test_run_reaches_jal_through_two_shells_unchanged(tmp_path: Path) -> None:
 def test_stop_signals_the_sweep_that_run_started(tmp_path: Path) -> None:
     (words,) = printed(tpu("--dry-run", "stop"))
     (tmp_path / "jal").mkdir()
-    sleeper = subprocess.Popen(["sleep", "60"])
+    sleeper = subprocess.Popen(["sleep", "600"])
     (tmp_path / "jal" / "sweep.pid").write_text(f"{sleeper.pid}\n")
     assert run("bash", "-c", remote(words), HOME=str(tmp_path)).returncode == 0
-    assert sleeper.wait(timeout=10) == -signal.SIGTERM
+    assert sleeper.wait(timeout=processes.TIMEOUT) == -signal.SIGTERM
 
 
 def test_fetch_from_a_bucket_and_from_the_first_host() -> None:
@@ -373,7 +373,7 @@ def test_local_processes_get_their_own_environment(tmp_path: Path) -> None:
 
 
 def test_local_failure_of_one_ends_the_others_and_is_the_exit_code(tmp_path: Path) -> None:
-    path = stub(tmp_path / "bin", "jal", "((JAX_PROCESS_ID)) && exit 7\nexec sleep 60")
+    path = stub(tmp_path / "bin", "jal", "((JAX_PROCESS_ID)) && exit 7\nexec sleep 600")
     assert run(LOCAL, "--processes=3", "--", *BASE, path=path).returncode == 7
 
 
@@ -402,13 +402,13 @@ def test_local_passes_signals_on_once(tmp_path: Path, number: int) -> None:
         [sys.executable, "-c", heed + "os.execv(sys.argv[1], sys.argv[1:])", LOCAL, "--", *BASE],
         env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"},
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + processes.TIMEOUT
     while len(list(tmp_path.glob("ready-*"))) < 2:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=processes.TIMEOUT) == 130
     for index in range(2):
         assert (tmp_path / f"stopped-{index}").read_text() == "stopped\n"
 
