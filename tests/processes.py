@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -130,6 +131,7 @@ def start(
       as_shipped: compiles as users do, without the suite's short cuts: where the last bits matter.
     """
     folder = Path(mkdtemp(prefix="jal-process-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in ("out", "err"):
         (folder / name).touch()
     words = (function, arguments, folder, environment or {}, devices, as_shipped)

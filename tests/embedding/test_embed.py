@@ -263,7 +263,8 @@ def test_real_images_reach_the_stated_probe_accuracy(
 
     words = arguments(shared_data / "images" / name, shared_data / "vit_tiny", tmp_path / "store")
     words = [word for word in words if "image_size" not in word and "chunk_rows" not in word]
-    assert main([*words, "--config.batch_size=32"]) == 0
+    # Thousands of images: what it costs to compile well comes back many times.
+    processes.jal(*words, "--config.batch_size=32", as_shipped=True).succeeds()
     pool = load_pool(str(tmp_path / "store")).pool
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     probe.fit(np.float32(pool.features), pool.labels)
