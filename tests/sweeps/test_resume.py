@@ -173,6 +173,7 @@ def test_an_unreadable_config_of_a_killed_start_is_begun_anew(
 
 def test_scan_mode_resumes_at_group_ends(pool: LoadedPool, tmp_path: Path) -> None:
     config = small_config(mode="scan")
+    config.strategies = "random,margins"
     whole = run_sweep(config, pool)
     with pytest.raises(Stop):
         run_sweep(config, pool, workdir=tmp_path, progress=StopAfter(1))
