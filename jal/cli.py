@@ -6,7 +6,8 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jal.errors import JalError
 from jal.settings.versions import DISTRIBUTION, versions
@@ -83,11 +84,14 @@ def _key_help(fields: Mapping[str, Field]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sweep_epilog() -> str:
+def _sweep_epilog(config: str | None) -> str:
     from jal.selection import names
-    from jal.settings.loading import shipped_configs
+    from jal.settings.loading import load_config, shipped_configs
     from jal.sweeps.config import SWEEP_FIELDS
 
+    if config is not None:
+        with suppress(JalError):  # help is for those whose config does not load, too
+            load_config(config, [])  # it may register strategies
     return _SWEEP_EPILOG.format(
         keys=_key_help(SWEEP_FIELDS),
         strategies=textwrap.fill(
@@ -98,7 +102,7 @@ def _sweep_epilog() -> str:
     )
 
 
-def _embed_epilog() -> str:
+def _embed_epilog(config: str | None) -> str:
     from jal.data.catalogue import CATALOGUE
     from jal.embedding.config import EMBED_FIELDS
 
@@ -113,8 +117,28 @@ _EXAMPLES = {
 }
 
 
+class _Help(argparse.Action):
+    """Composes the long epilog only when help is asked for: it needs imports that cost time."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object
+    ) -> NoReturn:
+        epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog}
+        if compose := epilogs.get(parser.prog.rpartition(" ")[2]):
+            parser.epilog = compose(getattr(namespace, "config", None))
+        parser.print_help()
+        parser.exit()
+
+
 class _CommandParser(argparse.ArgumentParser):
-    """Composes its long epilog only when help is asked for: it needs imports that cost time."""
+    """A command's: its help is composed when asked for, its errors show what would be right."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, add_help=False)
+        text = "show this help message and exit"
+        self.add_argument(
+            "-h", "--help", action=_Help, nargs=0, default=argparse.SUPPRESS, help=text
+        )
 
     def error(self, message: str) -> NoReturn:
         """What is wrong, and a line that would be right."""
@@ -122,12 +146,6 @@ class _CommandParser(argparse.ArgumentParser):
         example = _EXAMPLES.get(self.prog.rpartition(" ")[2])
         shown = f"for example: {example}\n" if example else ""
         self.exit(2, f"{self.prog}: {message}\n{shown}")
-
-    def format_help(self) -> str:
-        epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog}
-        if compose := epilogs.get(self.prog.rpartition(" ")[2]):
-            self.epilog = compose()
-        return super().format_help()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from conftest import RunPython
 import jal
 from jal import schema
 from jal.cli import main
-from jal.selection import INITS, STRATEGIES
+from jal.selection import INITS, STRATEGIES, registry
 from jal.sweeps.config import SWEEP_FIELDS
 
 QUICK = ("--config.rounds=2", "--config.seeds=2", "--config.probe.max_epochs=8")
@@ -334,3 +335,72 @@ def test_a_config_of_another_command_or_of_no_such_name_is_one_line(
         assert message in error
         assert len(error.splitlines()) == 1
         assert not (tmp_path / "w").exists()
+
+
+# No case of these may wait for jax: a word that is wrong is told at once.
+WORDS_ALONE = {
+    "unknown strategy": ["--config.strategies=marginz"],
+    "unknown init": ["--config.inits=kmeans"],
+    "misspelt option": ["--config.strategies=margins(oversampl=3)"],
+    "option of the wrong type": ["--config.strategies=dropquery(draws=2.5)"],
+    "draws that agree": ["--config.strategies=dropquery", "--config.probe.dropout=0.0"],
+    "unknown learner": ["--config.learner=forest"],
+    "unknown config key": ["--config.strategie=margins"],
+    "unknown argument": ["--seeds=5"],
+    "value out of range": ["--config.probe.dropout=1.5"],
+    "bad seeds": ["--config.seeds=-3"],
+    "bad seed of a purpose": ["--config.seed_of.fit=-2"],
+    "unknown mode": ["--config.execution.mode=pmap"],
+    "unknown tracker": ["--config.execution.track=paper"],
+    "no pool": ["--config.pool.path="],
+    "missing pool": ["--config.pool.path=none.npz"],
+    "no such config": ["--config=dropqery"],
+    "a config of another command": ["--config=embed"],
+}
+
+
+def test_what_is_wrong_by_its_words_alone_is_told_before_jax_is_imported(
+    run_python: RunPython, tmp_path: Path
+) -> None:
+    code = (
+        "import json, sys\n"
+        "from jal.cli import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    print(main(words), 'jax' in sys.modules)\n"
+    )
+    words = ["sweep", "--config=dropquery", "--workdir=w", "--config.pool.path=digits"]
+    cases = json.dumps([[*words, *more] for more in WORDS_ALONE.values()])
+    done = run_python("-c", code, cases, cwd=tmp_path)
+    found = dict(zip(WORDS_ALONE, done.stdout.splitlines(), strict=True))
+    assert found == dict.fromkeys(WORDS_ALONE, "2 False"), done.stderr
+    assert len(done.stderr.splitlines()) == len(WORDS_ALONE)
+
+
+@pytest.mark.parametrize("command", ["sweep", "embed", "report"])
+def test_help_imports_no_jax(command: str, run_python: RunPython) -> None:
+    code = (
+        "import sys\n"
+        "from jal.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as stopped:\n    print(stopped.code, 'jax' in sys.modules)\n"
+    )
+    done = run_python("-c", code, command, "--help")
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+
+
+def test_help_of_sweep_lists_what_the_config_registers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(registry._registered, "strategy", {})
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import jal\nfrom jal.sweeps.config import sweep_config\n\n"
+        "@jal.register_strategy('ratio_of_mine')\ndef ratio():\n    raise NotImplementedError\n\n"
+        "def get_config():\n    return sweep_config()\n"
+    )
+    for config, there in ((path, True), (tmp_path / "none.py", False)):
+        registry._registered["strategy"].clear()
+        with pytest.raises(SystemExit) as stopped:
+            main(["sweep", f"--config={config}", "--help"])
+        assert stopped.value.code == 0
+        assert ("ratio_of_mine" in capsys.readouterr().out) is there

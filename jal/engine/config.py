@@ -2,6 +2,8 @@
 
 from jal.settings.fields import Field
 
+MODES = ("auto", "map", "vmap")
+
 EXECUTION_FIELDS: dict[str, Field] = {
     "execution.mode": Field("auto", "map, vmap, scan (all rounds in one program) or auto"),
     "execution.chunk": Field(0, "runs vmapped at once; 0: all"),

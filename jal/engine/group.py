@@ -11,9 +11,9 @@ import numpy as np
 from jal.core.metrics import Own
 from jal.core.spec import ExperimentSpec
 from jal.core.types import Hyper, Learner, RunKeys
+from jal.learners.choices import OwnLearner
 from jal.learners.frozen import frozen
 from jal.learners.lora.spec import PealSpec
-from jal.learners.own import OwnLearner
 from jal.pools.features import LoadedPool
 
 Identity = tuple[int, float, float]  # seed, learning rate and weight decay

@@ -15,10 +15,10 @@ from jax.sharding import PartitionSpec as P
 
 from jal.core.types import Array, Pool
 from jal.engine import dist
+from jal.engine.config import MODES
 from jal.errors import JalError
 from jal.ops.chunks import ROWS, rows_over
 
-MODES = ("auto", "map", "vmap")
 AXIS = "runs"
 
 

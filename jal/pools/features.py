@@ -12,6 +12,7 @@ from jal.data import npz
 from jal.data.source import held_out
 from jal.errors import JalError
 from jal.pools.arrays import LoadedPool, PoolFacts, from_arrays
+from jal.pools.config import nothing_at
 from jal.schema import DIGITS
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
@@ -30,9 +31,7 @@ def from_npz(path: str | Path, *, name: str = "", backbone: str = "unknown") -> 
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise JalError(
-            f"there is no file {path}; a pool is an .npz file, an embedding store or {DIGITS!r}."
-        )
+        raise nothing_at(path)
     archive = npz.Arrays(str(path), path)
     try:
         arrays = dict(archive)

@@ -17,6 +17,7 @@ from jal.selection.builtin import (
 from jal.selection.choices import (
     Choices,
     as_choices,
+    check_options,
     default_init,
     has_state,
     is_init_of,
@@ -35,6 +36,7 @@ __all__ = [
     "Factory",
     "Kind",
     "as_choices",
+    "check_options",
     "default_init",
     "draws_at_the_probes_rate",
     "has_state",

@@ -1,51 +1,82 @@
-"""The strategies and initialisations that jal brings, by name."""
+"""The strategies and initialisations that jal brings, by name; none is imported, nor jax, for its name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal
 
 from jal.core.spec import Choice
-from jal.core.types import Strategy
-from jal.selection.alfamix import alfamix
-from jal.selection.badge import badge
-from jal.selection.bald import bald, powerbald
-from jal.selection.coreset import coreset
-from jal.selection.dropquery import dropquery
-from jal.selection.featdist import featdist
-from jal.selection.probcover import probcover
-from jal.selection.simple import centroid, given, random
-from jal.selection.typiclust import typiclust
-from jal.selection.uncertainty import entropy, margins, uncertainty
+
+if TYPE_CHECKING:
+    from jal.core.types import Strategy
 
 Kind = Literal["strategy", "init"]
-Factory = Callable[..., Strategy]
+Factory = Callable[..., "Strategy"]
 
-STRATEGIES: dict[str, Factory] = {
-    "random": random,
-    "uncertainty": uncertainty,
-    "entropy": entropy,
-    "margins": margins,
-    "bald": bald,
-    "powerbald": powerbald,
-    "coreset": coreset,
-    "badge": badge,
-    "alfamix": alfamix,
-    "typiclust": typiclust,
-    "probcover": probcover,
-    "featdist": featdist,
-    "dropquery": dropquery,
-}
 
-INITS: dict[str, Factory] = {
-    "random": random,
-    "centroid": centroid,
-    "typiclust": typiclust,
-    "probcover": probcover,
-    "given": given,
-}
+class _Lazy(Mapping[str, Factory]):
+    """Factories by name; the module of this room that defines one is imported when it is asked for."""
 
-BUILT_IN: dict[Kind, dict[str, Factory]] = {"strategy": STRATEGIES, "init": INITS}
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self.homes = homes
+
+    def __getitem__(self, name: str) -> Factory:
+        return getattr(import_module(f"jal.selection.{self.homes[name]}"), name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.homes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.homes)
+
+    def __len__(self) -> int:
+        return len(self.homes)
+
+
+STRATEGIES = _Lazy(
+    {
+        "random": "simple",
+        "uncertainty": "uncertainty",
+        "entropy": "uncertainty",
+        "margins": "uncertainty",
+        "bald": "bald",
+        "powerbald": "bald",
+        "coreset": "coreset",
+        "badge": "badge",
+        "alfamix": "alfamix",
+        "typiclust": "typiclust",
+        "probcover": "probcover",
+        "featdist": "featdist",
+        "dropquery": "dropquery",
+    }
+)
+
+INITS = _Lazy(
+    {
+        "random": "simple",
+        "centroid": "simple",
+        "typiclust": "typiclust",
+        "probcover": "probcover",
+        "given": "simple",
+    }
+)
+
+BUILT_IN: dict[Kind, _Lazy] = {"strategy": STRATEGIES, "init": INITS}
+
+
+@cache
+def options_of(kind: Kind, name: str) -> dict[str, Any]:
+    """The options of a built-in and their defaults, read from its source: its import would be that of jax."""
+    source = files("jal.selection").joinpath(f"{BUILT_IN[kind].homes[name]}.py").read_text("utf-8")
+    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    words = next(function.args for function in functions if function.name == name)
+    defaults = zip(words.kwonlyargs, words.kw_defaults, strict=True)
+    return {word.arg: ast.literal_eval(default) for word, default in defaults if default}
+
 
 _DRAWING = ("bald", "powerbald", "dropquery")
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from jal.core.spec import Choice, parse_choices
-from jal.core.types import Strategy, no_state
 from jal.errors import JalError
-from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, DEFAULT_INITS, Kind
+from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, DEFAULT_INITS, Kind, options_of
 from jal.selection.registry import check_name, find
 
-One: TypeAlias = str | Choice | Strategy | Callable[..., Strategy]
-Named: TypeAlias = Mapping[str, Strategy | Callable[..., Strategy]]
-Choices: TypeAlias = One | Named | Iterable[One | Named]
+if TYPE_CHECKING:
+    from jal.core.types import Strategy
+
+One: TypeAlias = "str | Choice | Strategy | Callable[..., Strategy]"
+Named: TypeAlias = Mapping[str, "Strategy | Callable[..., Strategy]"]
+Choices: TypeAlias = "One | Named | Iterable[One | Named]"
 
 
 def as_choices(value: Choices, kind: Kind = "strategy") -> tuple[Choice, ...]:
@@ -63,7 +65,7 @@ def _read(value: Any, kind: Kind) -> list[Choice]:
         return [_known(value, kind)]
     if isinstance(value, Mapping):
         return [_own(made, kind, name) for name, made in value.items()]
-    if isinstance(value, Strategy) or callable(value):  # a Strategy is a tuple too
+    if _is_strategy(value) or callable(value):  # a Strategy is a tuple too
         return [_own(value, kind)]
     if isinstance(value, Iterable):
         return [choice for item in value for choice in _read(item, kind)]
@@ -84,13 +86,14 @@ def _known(choice: Choice, kind: Kind) -> Choice:
 
 def _own(made: Any, kind: Kind, name: str | None = None) -> Choice:
     """The choice of a user's own strategy or factory, named after its function unless a name is given."""
-    if not (isinstance(made, Strategy) or callable(made)):
+    if not (_is_strategy(made) or callable(made)):
         raise JalError(
             f"{kind} {name!r} is {made!r}; a mapping holds Strategy objects or functions that return one."
         )
     if name is None:
-        function = made.select if isinstance(made, Strategy) else made
-        word = "__qualname__" if isinstance(made, Strategy) else "__name__"
+        ready = _is_strategy(made)
+        function = made.select if ready else made
+        word = "__qualname__" if ready else "__name__"
         name = str(getattr(function, word, "")).partition(".")[0]
         if BUILT_IN[kind].get(name) is made:
             return Choice(name)
@@ -111,8 +114,30 @@ def _is_ours(function: Any) -> bool:
     return str(getattr(function, "__module__", "")).startswith("jal.selection.")
 
 
-def _check_options(kind: Kind, choice: Choice, factory: Any) -> None:
-    options = {} if isinstance(factory, Strategy) else inspect.signature(factory).parameters
+def _is_strategy(value: Any) -> TypeGuard[Strategy]:
+    from jal.core.types import Strategy
+
+    return isinstance(value, Strategy)
+
+
+def _options(kind: Kind, choice: Choice) -> Mapping[str, inspect.Parameter]:
+    """What a choice's factory takes; a built-in is not imported for that."""
+    if choice.factory is None and choice.name in BUILT_IN[kind]:
+        return {
+            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            for name, default in options_of(kind, choice.name).items()
+        }
+    factory = find(kind, choice.name) if choice.factory is None else choice.factory
+    return {} if _is_strategy(factory) else inspect.signature(factory).parameters
+
+
+def check_options(choice: Choice, kind: Kind = "strategy") -> None:
+    """Checks names and types of options; `make_strategy` and `make_init` check their values too.
+
+    Raises:
+      JalError: on an unknown name, an unknown or missing option or one of the wrong type.
+    """
+    options = _options(kind, choice)
     takes_any = any(option.kind is option.VAR_KEYWORD for option in options.values())
     for name, value in choice.options:
         if name not in options:
@@ -141,10 +166,10 @@ def _check_options(kind: Kind, choice: Choice, factory: Any) -> None:
 
 
 def _build(kind: Kind, choice: Choice) -> Strategy:
+    check_options(choice, kind)
     factory = find(kind, choice.name) if choice.factory is None else choice.factory
-    _check_options(kind, choice, factory)
-    made = factory if isinstance(factory, Strategy) else factory(**dict(choice.options))
-    if not isinstance(made, Strategy):
+    made = factory if _is_strategy(factory) else factory(**dict(choice.options))
+    if not _is_strategy(made):
         raise JalError(
             f"{kind} {choice.name!r}: its function returns a {type(made).__name__}, not a Strategy."
         )
@@ -179,4 +204,6 @@ def is_init_of(init: Choice, strategy: Choice) -> bool:
 
 def has_state(choice: Choice) -> bool:
     """Whether the strategy keeps a state of its own during a run."""
+    from jal.core.types import no_state
+
     return make_strategy(choice).start is not no_state

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jal.core.types import Strategy
 from jal.errors import JalError
 from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, Factory, Kind
 
@@ -113,6 +112,8 @@ def _load(kind: Kind, name: str, points: list[EntryPoint]) -> Any:
         raise JalError(
             f"{kind} {name!r} of package {packages[0]} does not load: {reason}"
         ) from error
+    from jal.core.types import Strategy
+
     if not (callable(loaded) or isinstance(loaded, Strategy)):
         raise JalError(
             f"{kind} {name!r} of package {packages[0]} is a {type(loaded).__name__}, neither a factory "

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from jal import selection
 from jal.core.metrics import Metric, as_own
 from jal.errors import JalError
-from jal.learners.own import as_learners
+from jal.learners.choices import as_learners
 from jal.pools.from_config import load_data, with_backbone
 from jal.pools.given import AnyPool, as_pool
 from jal.pools.images import ImagePool, LoraData
@@ -23,9 +23,9 @@ from jal.schema import CURVES, DIGITS
 from jal.settings.keywords import plain, set_keywords
 from jal.settings.process import pinned
 from jal.settings.progress import Shown, notes_of
+from jal.sweeps.checks import check_names
 from jal.sweeps.config import SWEEP_FIELDS, check_pool, names_images, sweep_config
 from jal.sweeps.events import Callback, check_callbacks
-from jal.sweeps.groups import check_names
 from jal.sweeps.run import Outcome, run_groups
 
 

@@ -8,6 +8,7 @@ from jal.errors import JalError
 from jal.settings.devices import configure_jax
 from jal.settings.loading import load_config
 from jal.settings.process import check_devices, pinned
+from jal.sweeps.checks import check_words
 from jal.sweeps.config import check_pool
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def run(reference: str, workdir: str, overwrite: bool, overrides: list[str]) -> 
     config = load_config(reference, overrides)
     if "strategies" not in config or "execution" not in config:
         raise JalError(f"config {reference!r} is not one for jal sweep; try --config=dropquery.")
+    check_words(config)
     check_pool(config)
     configure_jax(config.execution.devices)
     _run(config, workdir, overwrite)
@@ -45,7 +47,8 @@ def _run(config: ConfigDict, workdir: str, overwrite: bool) -> None:
     from jal.settings.console import make_console
     from jal.settings.progress import Bar
     from jal.sweeps.api import run_sweep
-    from jal.sweeps.groups import check_names, make_groups
+    from jal.sweeps.checks import check_names
+    from jal.sweeps.groups import make_groups
     from jal.sweeps.interrupt import Interruptible
 
     if config.execution.distributed:

@@ -9,7 +9,7 @@ from jal.data.config import DATA_FIELDS
 from jal.engine.config import EXECUTION_FIELDS
 from jal.errors import JalError
 from jal.learners.lora.spec import PealSpec
-from jal.pools.config import POOL_FIELDS
+from jal.pools.config import POOL_FIELDS, check_path
 from jal.settings.fields import Field, make_config, of_spec
 from jal.weights.config import MODEL_FIELDS
 
@@ -55,7 +55,9 @@ def sweep_config() -> ConfigDict:
 
 
 def check_pool(config: ConfigDict) -> None:
-    """Raises JalError when a config names neither a pool nor images."""
+    """Raises JalError when a config names neither a pool nor images, or a path where there is no pool."""
+    if config.pool.path and not names_images(config):
+        check_path(config.pool.path)
     if not config.pool.path and not names_images(config):
         raise JalError(
             "nothing says which pool: set --config.pool.path to an embedding store, an .npz file, or "

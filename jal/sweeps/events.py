@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jal.engine import dist
 from jal.errors import JalError
 
 
@@ -71,6 +70,8 @@ def teller(callbacks: Sequence[Callback], note: Callable[[str], None]) -> Callba
       callbacks: whatever they raise, except Ctrl-C, is noted once.
       note: is told what they raised.
     """
+    from jal.engine import dist  # loads jax, which the checks of a config need not
+
     said: set[str] = set()
 
     def tell(event: Event) -> None:

@@ -21,8 +21,9 @@ from jal.schema import ACQUISITIONS, METRICS, fingerprint
 from jal.settings.fields import flat
 from jal.settings.lock import hold
 from jal.settings.progress import Shown, shown
+from jal.sweeps.arms import learners
 from jal.sweeps.events import Callback, SweepFinished, teller
-from jal.sweeps.groups import described, learners, make_groups
+from jal.sweeps.groups import described, make_groups
 from jal.sweeps.runner import Runner, layout_of
 from jal.sweeps.trackers import asked_trackers, make_trackers
 from jal.sweeps.workdir import Workdir

@@ -33,8 +33,8 @@ from jal.schema import (
 )
 from jal.settings.fields import flat
 from jal.settings.versions import versions
+from jal.sweeps.checks import parse_seeds
 from jal.sweeps.config import SWEEP_FIELDS
-from jal.sweeps.groups import parse_seeds
 
 _ABSENT: dict[str, list[str]] = {"metrics": []}  # what is written only where there is some
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")

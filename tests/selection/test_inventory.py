@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jal.selection import DEFAULT_INITS, INITS, STRATEGIES
+from jal.selection import DEFAULT_INITS, INITS, STRATEGIES, Kind
+from jal.selection.builtin import BUILT_IN, options_of
 
 HERE = Path(__file__).parent
 
@@ -68,3 +69,13 @@ def test_every_factory_documents_itself_and_its_options(registry: dict) -> None:
         for option, parameter in inspect.signature(factory).parameters.items():
             assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}.{option}"
             assert parameter.default is not inspect.Parameter.empty, f"{name}.{option}"
+
+
+@pytest.mark.parametrize("kind", ["strategy", "init"])
+def test_options_read_from_the_source_are_those_of_the_function(kind: Kind) -> None:
+    import inspect
+
+    for name, factory in BUILT_IN[kind].items():
+        assert factory.__name__ == name
+        found = inspect.signature(factory).parameters
+        assert options_of(kind, name) == {word: found[word].default for word in found}, name

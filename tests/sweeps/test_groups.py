@@ -13,8 +13,9 @@ from jal.core.spec import Choice
 from jal.errors import JalError
 from jal.pools.features import LoadedPool
 from jal.settings.loading import load_config, shipped_configs
+from jal.sweeps.checks import check_names, parse_seeds
 from jal.sweeps.config import sweep_config
-from jal.sweeps.groups import check_names, load_first_indices, make_groups, parse_seeds
+from jal.sweeps.groups import load_first_indices, make_groups
 
 POOL = clustered_pool()  # 90 rows, 4 classes
 

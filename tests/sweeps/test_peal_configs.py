@@ -5,8 +5,9 @@ import pytest
 from jal.errors import JalError
 from jal.learners.lora.spec import PealSpec
 from jal.settings import loading
+from jal.sweeps.arms import learners
+from jal.sweeps.checks import check_names
 from jal.sweeps.config import sweep_config
-from jal.sweeps.groups import check_names, learners
 
 
 @pytest.mark.parametrize("name", ["peal_tiny", "peal:eurosat", "peal:histology", "peal:aptos"])
