@@ -40,6 +40,13 @@ class Pool:
         """N, the number of pool rows."""
         return self.features.shape[0]
 
+    def __repr__(self) -> str:
+        if not all(hasattr(leaf, "shape") for leaf in (self.features, self.test_features)):
+            return f"Pool of {self.num_classes} classes"  # of axes, shardings or nothing
+        size = " x ".join(map(str, self.features.shape))
+        test = self.test_features.shape[0] if self.test_features.shape else 0
+        return f"Pool({size} {self.features.dtype}, {test} test, {self.num_classes} classes)"
+
 
 @struct.dataclass
 class Adapter:

@@ -10,9 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from jal.errors import JalError
-from jal.report.arms import SETTING_COLUMNS, arm_columns, settings_of, with_arms, with_settings
+from jal.report.arms import (
+    SETTING_COLUMNS,
+    arm_columns,
+    own_metrics,
+    settings_of,
+    with_arms,
+    with_settings,
+)
 from jal.schema import (
     ACQUISITIONS,
     CONFIG,
@@ -68,12 +76,15 @@ def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         raise JalError(f"{path} is damaged: it has no column {', '.join(missing)}.")
     if frame.empty:
         raise JalError(f"{path} has no rows; let the sweep finish a round first.")
-    for name in (*needed, *METRIC_COLUMNS, "seconds"):
+    own = own_metrics(frame.columns)
+    for name in (*needed, *METRIC_COLUMNS, "seconds", *own):
         if name in ("dataset", "strategy") or name not in frame:
             continue
         # A metric may be empty (nothing was queried before round 1); what every row has may not.
-        may_be_empty = name in METRIC_COLUMNS and name not in needed
+        may_be_empty = name in (*METRIC_COLUMNS, *own) and name not in needed
         numbers = pd.to_numeric(frame[name], errors="coerce")
+        if name in own and numbers.isna().all():
+            continue  # words that somebody added
         bad = numbers.isna() & ~(frame[name].isna() & may_be_empty)
         if bad.any():
             line = int(np.argmax(bad)) + 2
@@ -223,6 +234,12 @@ def cube(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> np.ndarray:
     wanted = pd.MultiIndex.from_product([arms, seeds], names=["arm", "seed"])
     values = table.reindex(index=rounds, columns=wanted).to_numpy(np.float64)
     return values.reshape(len(rounds), len(arms), len(seeds)).transpose(1, 0, 2)
+
+
+def measured_by_own(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The values of the user's own metrics, a column each; NaN where there is no finite one."""
+    names = [name for name in own_metrics(metrics.columns) if is_numeric_dtype(metrics[name])]
+    return metrics[names].replace([np.inf, -np.inf], np.nan).dropna(axis=1, how="all")
 
 
 def has_metric(metrics: pd.DataFrame, metric: str) -> bool:

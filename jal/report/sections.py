@@ -10,7 +10,7 @@ from jal.report import compare, efficiency, gallery, papers, ranks, stats, wins
 from jal.report.arms import in_order
 from jal.report.compare import by_setting
 from jal.report.curves import Styles, gain_figure, metric_figure
-from jal.report.data import Study, has_metric
+from jal.report.data import Study, has_metric, measured_by_own
 from jal.report.page import Picture, Section
 from jal.report.style import METRICS
 from jal.report.tables import Table
@@ -151,6 +151,24 @@ def _calibration(study: Study, styles: Styles) -> Section:
     return Section("Calibration", "On the test set; lower is better.", pictures)
 
 
+def _own(study: Study, styles: Styles) -> Section:
+    values = measured_by_own(study.metrics)
+    measured = study._replace(metrics=study.metrics.assign(**dict(values.items())))
+    pictures = [
+        picture
+        for metric in values
+        for picture in _each(
+            measured,
+            f"own-{metric}",
+            f"{metric} against labels",
+            lambda rows, metric=metric: (
+                metric_figure(rows, metric, styles) if rows[metric].notna().any() else None
+            ),
+        )
+    ]
+    return Section("Metrics of your own", "On the test set, as the sweep was told them.", pictures)
+
+
 def _unknown(study: Study, styles: Styles) -> Section:
     text = (
         "The share of a batch just queried that the model had wrong before it saw the labels (Lakshmi "
@@ -269,6 +287,7 @@ def make_sections(
         *_papers(study, styles),
         _unknown(study, styles),
         _calibration(study, styles),
+        _own(study, styles),
         _gallery(study, images),
         _cost(study, styles),
     ]

@@ -19,6 +19,7 @@ from jal.report.arms import with_arms, with_settings
 from jal.report.command import parse_full
 from jal.report.data import load_study
 from jal.report.papers import half_gain_figures, learner_figures, ssl_figures, unknown_figures
+from jal.report.sections import make_sections
 from jal.report.style import arm_styles
 from jal.report.wins import win_matrix
 
@@ -60,6 +61,45 @@ def test_every_section_that_has_data_is_there(made: Path) -> None:
         assert heading in headings
     assert "Label propagation" not in headings  # nothing was swept with it
     assert "PEAL against linear probing" not in headings
+
+
+def with_own(workdir: Path, folder: Path, **columns: Any) -> Path:
+    """A copy of a workdir whose sweep was told metrics of one's own, too."""
+    folder.mkdir(parents=True)
+    metrics = pd.read_csv(workdir / "metrics.csv")
+    metrics.assign(dataset=folder.name, **columns).to_csv(folder / "metrics.csv", index=False)
+    return folder
+
+
+def test_metrics_of_ones_own_are_drawn_where_they_were_measured(
+    workdir: Path, made: Path, tmp_path: Path
+) -> None:
+    rows = len(pd.read_csv(workdir / "metrics.csv"))
+    half = np.where(np.arange(rows) % 2, np.inf, 0.5)
+    one = with_own(workdir, tmp_path / "one", f2=np.linspace(-1, 2, rows), odd=half)
+    other = with_own(workdir, tmp_path / "other", note="seen", never=np.nan)
+    study = load_study([one, other])
+    styles = arm_styles(["random", "margins"])
+    sections = make_sections(study, styles, baseline="random", full={}, images="")
+    (own,) = (section for section in sections if section.title == "Metrics of your own")
+    assert [picture.name for picture in own.pictures] == ["own-f2-one-pixels", "own-odd-one-pixels"]
+    assert own.pictures[0].alt.startswith("f2 against labels, one")
+    lines = {line.get_label(): line for line in own.pictures[0].figure.axes[0].lines}
+    means = (
+        study.metrics.query("dataset == 'one' and strategy == 'margins'")
+        .groupby("round")["f2"]
+        .mean()
+    )
+    np.testing.assert_allclose(lines["margins"].get_ydata(), means)
+    assert own.pictures[0].figure.axes[0].get_ylabel() == "f2"
+    assert "Metrics of your own" not in (made / "report.html").read_text()
+
+
+def test_a_damaged_metric_of_ones_own_is_told(workdir: Path, tmp_path: Path) -> None:
+    rows = len(pd.read_csv(workdir / "metrics.csv"))
+    damaged = ["0.5", "0.x", *["0.25"] * (rows - 2)]
+    with pytest.raises(JalError, match=r"damaged: line 3 has no number in column f2\."):
+        load_study([with_own(workdir, tmp_path / "w", f2=damaged)])
 
 
 def test_figures_and_tables_lie_beside_the_page(made: Path) -> None:
