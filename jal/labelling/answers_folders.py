@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from pathlib import Path
 
 from jal.data.names import is_left_out, text
@@ -41,8 +41,8 @@ def answers_of_folders(folder: Path, known: KnownIds) -> Found:
     """The images in `folder/<class>/…/image`; those directly in the folder are not answered.
 
     An image is known by its path below the class folder, by its whole path below the folder, or by
-    its file's name where that is one image's in the pool. Images that an export put there as
-    predictions, and that nobody moved, are not answered.
+    its file's name where that is one image's in the pool. Beside the table of an export it is that
+    of the table, and images that it calls predictions, where nobody moved them, are not answered.
 
     Raises:
       JalError: no image in a class folder.
@@ -52,16 +52,20 @@ def answers_of_folders(folder: Path, known: KnownIds) -> Found:
     inside = [file for file in files if len(file.parts) > 1]
     if not inside:
         raise JalError(f"{folder} holds no images in class folders; expected <class>/<image>.")
-    predicted = _predictions(folder)
+    exported = _exported(folder)
     found = Found([], [], [f"{folder}: {note}" for note in left_out.notes()])
     kept = 0
     for file in inside:
         label, *parts = map(text, file.parts)
         where = "/".join((label, *parts))
-        if where in predicted:
+        name = "/".join(parts)
+        recorded, prediction = exported.get(name, ("", ""))
+        if where == prediction:
             kept += 1
             continue
-        id = _match(known, "/".join(parts), where)
+        id = known.exact(recorded) if recorded else ()
+        if not isinstance(id, str):
+            id = _match(known, name, where)
         if isinstance(id, str):
             found.answers.append(Answer(id, "label", label, where=where))
         else:
@@ -88,16 +92,21 @@ def _match(known: KnownIds, name: str, whole: str) -> Match:
     return known.file(name)
 
 
-def _predictions(folder: Path) -> set[str]:
-    """The files that the table of an export calls predictions."""
+def _exported(folder: Path) -> dict[str, tuple[str, str]]:
+    """What the table of an export says of files, by their paths below a class folder: id, prediction.
+
+    The prediction is the file's path with the class; empty: it is a label.
+    """
     try:
-        # An image's name may be in any encoding; such a table is not an export's.
-        table = (folder / LABELS).read_text("utf-8-sig").splitlines(keepends=True)
+        table = io.StringIO((folder / LABELS).read_bytes().decode("utf-8-sig"), newline="")
         rows = list(csv.DictReader(table, strict=True))
     except (OSError, ValueError, csv.Error):
-        return set()
+        return {}  # somebody else's
     return {
-        os.path.normpath(row["file"]).replace(os.sep, "/")
+        row["file"].partition("/")[2]: (
+            row["id"],
+            row["file"] if row["source"] == "prediction" else "",
+        )
         for row in rows
-        if row.get("source") == "prediction" and row.get("file")
+        if row.get("file") and row.get("id") and row.get("source")
     }

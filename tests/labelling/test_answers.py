@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -431,4 +430,3 @@ def test_damaged_folders(tmp_path: Path) -> None:
                 continue
         written(top, "labels.csv", next(mutated(labels, seed=number, count=1)))
         right_or_refused(top)
-        shutil.rmtree(top)
