@@ -108,14 +108,20 @@ def prepare_all(spec: ExperimentSpec, pool: Pool) -> Caches:
 
 
 def view_of(
-    state: ALState, pool: Pool, features: Array, spec: ProbeSpec, hyper: Hyper, clustering: Key
+    state: ALState,
+    pool: Pool,
+    features: Array,
+    spec: ProbeSpec,
+    hyper: Hyper,
+    clustering: Key,
+    available: Array | None = None,
 ) -> View:
-    """What a strategy sees of a run; every row that is not labelled is available."""
+    """What a strategy sees of a run; by default every row that is not labelled is available."""
     return View(
         features=features,
         pool_features=pool.features,
         labelled=state.labelled,
-        available=~state.labelled,
+        available=~state.labelled if available is None else available,
         labels=jnp.where(state.labelled, pool.labels, -1),
         order=state.order,
         count=state.count,
@@ -137,6 +143,46 @@ def _label(state: ALState, picks: Array) -> ALState:
     )
 
 
+def empty(spec: ProbeSpec, capacity: int, keys: RunKeys, pool: Pool) -> ALState:
+    """The state of a run before anything is labelled or made, with room for `capacity` labels."""
+    return ALState(
+        keys=keys,
+        order=jnp.zeros(capacity, jnp.int32),
+        count=jnp.int32(0),
+        labelled=jnp.zeros(pool.size, bool),
+        unknown_ratio=jnp.float32(jnp.nan),
+        probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout, spec.kind),
+        learner=(),
+        strategy=(),
+    )
+
+
+def start_learner(learner: Learner, state: ALState, pool: Pool) -> ALState:
+    """The state with the learner's own made."""
+    made, head = learner.start(start_keys(state.keys).learner, pool)
+    return replace(state, learner=made, probe=head)
+
+
+def pick_first(
+    init: Strategy,
+    spec: ProbeSpec,
+    k: int,
+    state: ALState,
+    pool: Pool,
+    cache: Any,
+    index: Array | int = 1,
+    available: Array | None = None,
+) -> Array:
+    """i32[k]: the init's picks as the batch of round `index`, from a state with nothing labelled."""
+    first = round_keys(replace(state.keys, selection=state.keys.first), index)
+    view = view_of(
+        state, pool, pool.features, spec, default_hyper(spec), first.clustering, available
+    )
+    init_state = init.start(start_keys(state.keys).init, view, cache)
+    picks, _ = init.select(first.select, view, cache, init_state, k)
+    return picks
+
+
 def begin(
     init: Strategy,
     learner: Learner,
@@ -147,22 +193,9 @@ def begin(
     cache: Any,
 ) -> ALState:
     """The state with the first batch labelled; nothing is fitted and the strategy has not started."""
-    first, starting = round_keys(replace(keys, selection=keys.first), 1), start_keys(keys)
-    state = ALState(
-        keys=keys,
-        order=jnp.zeros(bucket(sum(batches)), jnp.int32),
-        count=jnp.int32(0),
-        labelled=jnp.zeros(pool.size, bool),
-        unknown_ratio=jnp.float32(jnp.nan),
-        probe=probe.empty(pool.features.shape[1], pool.num_classes, spec.dropout, spec.kind),
-        learner=(),
-        strategy=(),
-    )
-    view = view_of(state, pool, pool.features, spec, default_hyper(spec), first.clustering)
-    init_state = init.start(starting.init, view, cache)
-    picks, _ = init.select(first.select, view, cache, init_state, batches[0])
-    made, head = learner.start(starting.learner, pool)
-    return replace(_label(state, picks), learner=made, probe=head)
+    state = empty(spec, bucket(sum(batches)), keys, pool)
+    picks = pick_first(init, spec, batches[0], state, pool, cache)
+    return start_learner(learner, _label(state, picks), pool)
 
 
 def start_strategy(
@@ -227,6 +260,37 @@ def measure(state: ALState, pool: Pool, logits: Array, epochs: Array, own: Own =
     )
 
 
+def pick(
+    strategy: Strategy,
+    spec: ProbeSpec,
+    k: int,
+    state: ALState,
+    features: Array,
+    pool: Pool,
+    hyper: Hyper,
+    cache: Any,
+    index: Array | int,
+    available: Array | None = None,
+) -> tuple[Array, Any]:
+    """The batch of round `index`: i32[k], best first, and the strategy's state after it.
+
+    Args:
+      strategy: picks.
+      spec: the probe's recipe.
+      k: how many.
+      state: after the round before.
+      features: f[N, D], the learner's as of that round.
+      pool: the pool.
+      hyper: what the probe was trained with.
+      cache: what the strategy prepared.
+      index: the round, from 2.
+      available: bool[N], the rows that may be picked; by default all that are not labelled.
+    """
+    keys = round_keys(state.keys, index)
+    view = view_of(state, pool, features, spec, hyper, keys.clustering, available)
+    return strategy.select(keys.select, view, cache, state.strategy, k)
+
+
 def query(
     strategy: Strategy,
     spec: ProbeSpec,
@@ -238,25 +302,14 @@ def query(
     cache: Any,
     index: Array | int,
 ) -> ALState:
-    """Picks the batch of round `index` with the strategy, and labels it.
+    """Picks the batch of round `index` as `pick` does, and labels it.
 
-    Args:
-      strategy: picks.
-      spec: the probe's recipe.
-      k: how many.
-      state: after the round before.
-      features: f[N, D], the learner's as of that round.
-      pool: the pool; its hidden labels only serve to measure the unknown ratio.
-      hyper: what the probe was trained with.
-      cache: what the strategy prepared.
-      index: the round, from 2.
+    The pool's hidden labels only serve to measure the unknown ratio.
     """
-    keys = round_keys(state.keys, index)
-    view = view_of(state, pool, features, spec, hyper, keys.clustering)
-    picks, strategy_state = strategy.select(keys.select, view, cache, state.strategy, k)
+    picks, asked = pick(strategy, spec, k, state, features, pool, hyper, cache, index)
     predicted = jnp.argmax(probe.logits(state.probe, features[picks]), axis=1)
     unknown = jnp.mean(predicted != pool.labels[picks])
-    return replace(_label(state, picks), strategy=strategy_state, unknown_ratio=unknown)
+    return replace(_label(state, picks), strategy=asked, unknown_ratio=unknown)
 
 
 def default_hyper(spec: ProbeSpec) -> Hyper:

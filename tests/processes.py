@@ -19,7 +19,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 # Far longer than anything takes: it only ends a test that would hang.
-TIMEOUT = 600
+TIMEOUT = 3600
 
 _forks = get_context("forkserver")
 _forks.set_forkserver_preload(

@@ -68,12 +68,12 @@ class Rounds(NamedTuple):
 
     Attributes:
       learner: what is trained.
-      fit: `(state, round) -> (state, Metrics)`.
+      fit: `(state, round, labels there are) -> (state, Metrics)`.
       features: `(state) -> ` each run's own f32[runs, N, F], or None where all runs read the pool's.
     """
 
     learner: Learner
-    fit: Callable[[ALState, int], tuple[ALState, Metrics]]
+    fit: Callable[[ALState, int, int], tuple[ALState, Metrics]]
     features: Callable[[ALState], Any]
 
 
@@ -112,12 +112,12 @@ def prepare_caches(
 
 def fit_stored(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Rounds:
     """The rounds of a learner of the pool's stored features: one compiled call each."""
-    spec, learner = group.spec, group.stored
+    learner = group.stored
     caches = prepare_caches(group, pool, layout, prepared)
     hyper = layout.spread(group.hyper())
 
-    def fit(state: ALState, number: int) -> tuple[ALState, Metrics]:
-        program = programs.fit(learner, bucket(sum(spec.batches[:number])), layout, group.metrics)
+    def fit(state: ALState, number: int, count: int) -> tuple[ALState, Metrics]:
+        program = programs.fit(learner, bucket(count), layout, group.metrics)
         # The strategy's state stays outside, so that all strategies share the fit's program.
         inputs = (replace(state, strategy=()), hyper)
         fitted, measured = program(inputs, (pool, caches.graph), number)
@@ -175,7 +175,7 @@ def run_rounds(
         if int(layout.collect(state.count)[0]) == sum(spec.batches[:done]) and done < spec.rounds:
             state = ask(state, done + 1)
     for number in range(done + 1, spec.rounds + 1):
-        fitted, measured = rounds.fit(state, number)
+        fitted, measured = rounds.fit(state, number, sum(spec.batches[:number]))
         # Dispatched before the metrics are read: the devices work while the host writes.
         state = ask(fitted, number + 1) if number < spec.rounds else fitted
         values, order = _values(layout.collect(measured)), layout.collect(fitted.order)

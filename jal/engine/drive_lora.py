@@ -99,7 +99,7 @@ def fit_images(
       export: told of every round's adapters, as numpy arrays with a leading axis of runs.
       prepared: the per-pool work of earlier groups; added to.
     """
-    spec, recipe, backbone, images = group.spec, group.lora, data.backbone, data.images
+    recipe, backbone, images = group.lora, data.backbone, data.images
     assert recipe is not None
     learner = learner_for(recipe, data, layout)
     hyper = layout.spread(group.hyper())
@@ -136,8 +136,7 @@ def fit_images(
         found = [program(state, (base, chunk), 0) for chunk in _chunks(split, layout)]
         return jnp.concatenate(found, axis=1)[:, : len(split)]
 
-    def fit(state: ALState, number: int) -> tuple[ALState, Metrics]:
-        count = sum(spec.batches[:number])
+    def fit(state: ALState, number: int, count: int) -> tuple[ALState, Metrics]:
         labelled = labelled_inputs(layout.collect(state.order), count)
         run = (state.keys, state.learner, labelled, hyper)
         trained = train_program(learner, layout)(run, base, number)

@@ -110,6 +110,18 @@ def check_labels(
     return Labels(labels, test_labels, names or tuple(map(str, range(classes))))
 
 
+def label_names(split: Column) -> list[str]:
+    """The labels of a split as names, numbers as they are written; "" where not known.
+
+    Raises:
+      JalError: on other shapes or types.
+    """
+    column = _column(split)
+    if column.dtype == object:
+        return list(column)
+    return ["" if label < 0 else str(label) for label in column.tolist()]
+
+
 def _check_classes(num_classes: Any, names: tuple[str, ...]) -> int | None:
     """How many classes are stated, by number or by names; None where neither says."""
     if num_classes is None:

@@ -11,7 +11,7 @@ from jal.schema import LOCK
 
 
 @contextmanager
-def hold(folder: str | Path, instead: str) -> Iterator[None]:
+def hold(folder: str | Path, instead: str, seconds: float = 0) -> Iterator[None]:
     """Holds a folder, made if missing, until the end of the block; a dead process holds nothing.
 
     A bucket has no locks, and some network file systems have none either: there it holds nothing.
@@ -19,6 +19,7 @@ def hold(folder: str | Path, instead: str) -> Iterator[None]:
     Args:
       folder: where.
       instead: what else the user may do, as "give another --workdir".
+      seconds: how long to wait for another process to end.
 
     Raises:
       JalError: when another process holds it.
@@ -28,10 +29,10 @@ def hold(folder: str | Path, instead: str) -> Iterator[None]:
     if "://" in str(folder):
         yield
         return
-    lock = FileLock(Path(folder) / LOCK, timeout=0)
+    lock = FileLock(Path(folder) / LOCK, timeout=seconds)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock.acquire(poll_interval=0.01)
     except Timeout as error:
         raise JalError(
             f"another jal process is at work in {folder}; wait for it to end, or {instead}."

@@ -1,0 +1,219 @@
+"""The fits and picks of a session, each computed once, from what its journal says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import RLock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jal import selection
+from jal.core.types import ALState
+from jal.engine.group import Group
+from jal.engine.layout import Layout
+from jal.labelling import asking
+from jal.labelling.journal import Event
+from jal.labelling.learn import Belief, Known, Learning
+from jal.labelling.ledger import Ledger, standings
+from jal.labelling.material import Material
+from jal.labelling.memory import Memory
+from jal.labelling.options import Options
+from jal.labelling.reserve import dealing_order, reserved
+from jal.pools.images import LoraData
+from jal.schema import fingerprint
+
+_LATEST = 3  # fits that are held on the devices
+
+
+class Plan(NamedTuple):
+    """All that decides a fit.
+
+    Attributes:
+      known: the labels it sees; at least one.
+      number: of the round.
+      classes: how many outputs the probe has.
+      before: the fit that it goes on from, where the learner does.
+      mark: of all these.
+    """
+
+    known: Known
+    number: int
+    classes: int
+    before: Plan | None
+    mark: str
+
+
+class Training:
+    """What a session computes; a pure function of material, options and events, with a memory.
+
+    Args:
+      material: what is labelled.
+      options: of the session.
+      group: the run that it computes as.
+      memory: of earlier computations.
+      events: the journal's, as they come.
+      images: for the LoRA learner.
+    """
+
+    def __init__(
+        self,
+        material: Material,
+        options: Options,
+        group: Group,
+        memory: Memory,
+        events: Sequence[Event],
+        images: LoraData | None = None,
+    ) -> None:
+        self.material, self.options, self.group, self.images = material, options, group, images
+        self._events = events
+        self.position = {name: row for row, name in enumerate(material.ids)}
+        self._memory, self._lock = memory, RLock()
+        seed, ids = group.seeds[0], material.ids
+        groups = material.groups or None
+        self._reserve = (
+            reserved(seed, ids, groups, options.reserve)
+            if options.reserve
+            else np.zeros(material.size, bool)
+        )
+        aside = np.flatnonzero(self._reserve)
+        names = [ids[row] for row in aside]
+        self._dealt = [names[place] for place in dealing_order(seed, names)]
+        self._pool_mark = fingerprint([options.session, dict(options.settings), *ids])
+        self._learnings: dict[int, Learning] = {}
+        self._fits: dict[str, ALState] = {}
+        self._strategy_states: dict[int, Any] = {0: None}
+
+    # What the journal says.
+
+    def reserve(self, ledger: Ledger) -> np.ndarray:
+        """bool[N]: the rows set aside for audits: never those labelled before the first batch."""
+        rows = self._reserve.copy()
+        given = ledger.given if ledger.asks else ledger.labels()
+        rows[[self.position[name] for name in given if name in self.position]] = False
+        return rows
+
+    def dealt(self, ledger: Ledger) -> list[str]:
+        """The reserve's ids in the order in which they are dealt."""
+        reserve = self.reserve(ledger)
+        return [name for name in self._dealt if reserve[self.position[name]]]
+
+    def known(self, ledger: Ledger, with_audits: bool = False) -> Known:
+        """The labels to train on."""
+        leave_out = None if with_audits else self.reserve(ledger)
+        return asking.known_rows(ledger, self.position, leave_out)
+
+    def number(self, ledger: Ledger) -> int:
+        """The round that a fit belongs to: labels that were there from the start are a round too."""
+        given = ledger.given if ledger.asks else ledger.labels()
+        return len(ledger.asks) + bool(given)
+
+    # What is computed of it.
+
+    def plan(self, ledger: Ledger, with_audits: bool = False) -> Plan | None:
+        """The fit on all labels of a ledger; None while there are none."""
+        known, number = self.known(ledger, with_audits), self.number(ledger)
+        if not len(known.rows):
+            return None
+        before, classes = self._before(ledger), max(len(ledger.classes), 2)
+        parts = (self._pool_mark, classes, number, *known, before.mark if before else "")
+        return Plan(known, number, classes, before, fingerprint(parts))
+
+    def fitted(self, plan: Plan) -> ALState:
+        """The state after that fit, on the devices."""
+        with self._lock:
+            if plan.mark not in self._fits:
+                before = None if plan.before is None else self.fitted(plan.before)
+                state = self._learning(plan.classes).fit(plan.known, plan.number, before)
+                self._fits[plan.mark] = state
+                while len(self._fits) > _LATEST:
+                    self._fits.pop(next(iter(self._fits)))
+            return self._fits[plan.mark]
+
+    def belief(self, plan: Plan) -> Belief:
+        """What a fit makes of the pool."""
+        with self._lock:
+            found = self._memory.recall("belief", plan.mark)
+            if found is None:
+                learning = self._learning(plan.classes)
+                found = learning.believe(self.fitted(plan))._asdict()
+                self._memory.keep("belief", plan.mark, found)
+            return Belief(**found)
+
+    def probabilities(self, plan: Plan, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """f32[R, C] of some pool rows."""
+        with self._lock:
+            return self._learning(plan.classes).probabilities(self.fitted(plan), rows)
+
+    def of_features(self, plan: Plan, features: np.ndarray) -> np.ndarray:
+        """f32[R, C] of any features f[R, D]."""
+        with self._lock:
+            return self._learning(plan.classes).of_features(self.fitted(plan), features)
+
+    def layout_of(self, plan: Plan) -> Layout:
+        """Where that fit lies."""
+        return self._learning(plan.classes).layout
+
+    def pick(self, ledger: Ledger, k: int) -> np.ndarray:
+        """i64[k]: the next batch's picks, or as many as are available."""
+        with self._lock:
+            available = asking.available_rows(ledger, self.position, self.reserve(ledger))
+            k = min(k, int(available.sum()))
+            if not k:
+                return np.zeros(0, np.int64)
+            plan, number = self.plan(ledger), self.number(ledger) + 1
+            if plan is None:
+                self._keep_strategy(len(ledger.asks) + 1, None)
+                learning = self._learning(max(len(ledger.classes), 2))
+                return learning.pick_first(available, k, number)
+            state = self._strategy_state(ledger)
+            learning, fitted = self._learning(plan.classes), self.fitted(plan)
+            picks, after = learning.pick(fitted, plan.known, available, k, number, state)
+            self._keep_strategy(len(ledger.asks) + 1, after)
+            return picks
+
+    def out_of_fold(self, ledger: Ledger, folds: int) -> tuple[Known, np.ndarray]:
+        """All labels, and f32[n, C]: what probes that have not seen them make of each."""
+        with self._lock:
+            known = self.known(ledger, with_audits=True)
+            count = min(folds, len(known.rows))
+            seed = self.group.seeds[0]
+            fold = np.random.default_rng(seed).permutation(len(known.rows)) % count
+            learning = self._learning(max(len(ledger.classes), 2))
+            return known, learning.out_of_fold(known, fold, seed)
+
+    def _learning(self, classes: int) -> Learning:
+        if classes not in self._learnings:
+            self._learnings.clear()  # the devices hold one pool
+            pool = self.material.pool(classes)
+            self._learnings[classes] = Learning(self.group, pool, self.images)
+        return self._learnings[classes]
+
+    def _before(self, ledger: Ledger) -> Plan | None:
+        """The fit that this one goes on from, where the learner does."""
+        if self.group.lora is None or not self.group.lora.warm_start or not ledger.asks:
+            return None
+        (before,) = standings(self.options.classes, self._events, [ledger.asks[-1].after])
+        return self.plan(before)
+
+    def _strategy_state(self, ledger: Ledger) -> Any:
+        """The strategy's own state after the batches that were asked; None for one that has none.
+
+        It is replayed where it is not held. Where a replay picks otherwise than was picked, as on another
+        machine or a pool that has grown, the strategy starts anew on the labels there are.
+        """
+        if not selection.has_state(self.group.spec.strategy):
+            return None
+        asks = ledger.asks
+        held = max(number for number in self._strategy_states if number <= len(asks))
+        places = [ask.after for ask in asks[held:]]
+        replayed = standings(self.options.classes, self._events, places)
+        for ask, then in zip(asks[held:], replayed, strict=True):
+            picks = self.pick(then, len(ask.picks))
+            if tuple(self.material.ids[row] for row in picks) != ask.picks:
+                self._strategy_states = {0: None, len(asks): None}
+                break
+        return self._strategy_states.get(len(asks))
+
+    def _keep_strategy(self, asked: int, state: Any) -> None:
+        self._strategy_states = {0: None, asked: state}
