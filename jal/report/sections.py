@@ -153,7 +153,7 @@ def _calibration(study: Study, styles: Styles) -> Section:
 
 def _own(study: Study, styles: Styles) -> Section:
     values = measured_by_own(study.metrics)
-    measured = study._replace(metrics=study.metrics.assign(**dict(values.items())))
+    measured = study._replace(metrics=study.metrics.assign(**{str(n): values[n] for n in values}))
     pictures = [
         picture
         for metric in values

@@ -71,7 +71,9 @@ class Checkpoints:
         self._sealing = threading.Lock()
         self._settle: Callable[[], None] = lambda: None
         policies = ocp.training.preservation_policies
-        self._writer = self._guarded(
+        self._unreadable: dict[int, str] = {}
+        self._writer: Any = None
+        self._writer = self._opened(
             lambda: ocp.training.Checkpointer(
                 self._folder,
                 save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -79,6 +81,20 @@ class Checkpoints:
                 cleanup_tmp_directories=True,
             )
         )
+
+    def _opened(self, make: Callable[[], Any]) -> Any:
+        """The writer, which lists what is there; a checkpoint so damaged that it cannot is taken away."""
+        with suppress(Exception):  # orbax lists no folder in which one checkpoint is damaged
+            self._writer = make()
+        if not dist.any_process(self._writer is None):
+            return self._writer
+        steps = [int(path.name) for path in self._folder.glob("*") if path.name.isdigit()]
+        self._unreadable = {step: fault for step in steps if (fault := self._fault(step))}
+        for step in self._unreadable if dist.is_first() else ():
+            (self._folder / str(step)).rmtree(missing_ok=True)
+            self._seal_of(step).unlink(missing_ok=True)
+        dist.wait_for_all("damaged checkpoints")
+        return self._guarded(make)
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
         """Says a failed write in one line; what was written before stays."""
@@ -145,6 +161,8 @@ class Checkpoints:
 
     def newest(self, complain: Callable[[str], None]) -> Snapshot | None:
         """The newest snapshot that is whole; damaged ones above it are reported and deleted."""
+        for step, fault in sorted(self._unreadable.items(), reverse=True):
+            complain(f"the checkpoint {self._folder / str(step)} is damaged: {fault}")
         for info in reversed(self._writer.checkpoints):
             try:
                 snapshot, fault = self._read(info.step), ""
@@ -159,14 +177,19 @@ class Checkpoints:
                 self._seal_of(info.step).unlink(missing_ok=True)
         return None
 
-    def _read(self, step: int) -> Snapshot:
+    def _fault(self, step: int) -> str:
+        """What differs from how it was written; nothing where that is not known."""
         # A run killed just after a checkpoint was finished leaves it without checksums.
-        if self._seal_of(step).exists():
-            wanted = set(self._seal_of(step).read_text().splitlines())
-            found = set(_checksums(self._folder / str(step)).splitlines())
-            if wanted != found:
-                names = sorted({line.split("  ", 1)[1] for line in wanted ^ found})
-                raise ValueError(f"{', '.join(names)} is not as it was written")
+        if not self._seal_of(step).exists():
+            return ""
+        wanted = set(self._seal_of(step).read_text().splitlines())
+        found = set(_checksums(self._folder / str(step)).splitlines())
+        names = sorted({line.partition("  ")[2] for line in wanted ^ found})
+        return f"{', '.join(names)} is not as it was written" if names else ""
+
+    def _read(self, step: int) -> Snapshot:
+        if fault := self._fault(step):
+            raise ValueError(fault)
         tree = jax.tree.map(np.asarray, self._writer.load(step))
         leaves = {int(i): leaf for i, leaf in tree.get("state", {}).items()}
         facts = self._writer.metadata(step).custom_metadata

@@ -58,6 +58,20 @@ def test_bar_and_times_stay_and_the_status_is_cut(
     assert (PART in line) == (width >= 100)
 
 
+def test_names_in_brackets_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    note = "left out: train/a/img [copy].png, train/[/copy]/z.png"
+    with Bar(make_console(), "images", 2) as bar:
+        bar.note(note)
+        bar.start("[/copy]", 2)
+        bar.advance(2, "[red]")
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert note in said
+    assert "[/copy]" in said.replace(note, "")
+    assert "[red]" in said
+
+
 def told(progress: Any) -> str:
     with shown(progress, "steps") as one:
         return type(one).__name__

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clustered_pool import clustered_pool
-from damage import mutated
+from damage import COUNT, mutated
 
 import jal
 from jal.errors import JalError
@@ -70,13 +70,14 @@ def test_a_sweep_goes_on_from_what_is_damaged_or_says_so(
     assert (copy / METRICS).read_bytes() == (workdir / METRICS).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     workdir: Path, tmp_path: Path
 ) -> None:
     folder = workdir / "checkpoints" / "000"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     random = np.random.default_rng(0)
-    for number, file in enumerate(random.choice(len(files), 40)):
+    for number, file in enumerate(random.choice(len(files), COUNT)):
         copy = tmp_path / str(number)
         shutil.copytree(folder, copy)
         path = copy / files[file].relative_to(folder)

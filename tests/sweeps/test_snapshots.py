@@ -85,14 +85,19 @@ def damage(folder: Path, how: str) -> None:
         shutil.rmtree(folder / "state")
     elif how == "empty metadata":
         (folder / "_CHECKPOINT_METADATA").write_text("")
+    elif how == "other metadata":  # with which nothing of the folder can be listed
+        (folder / "_CHECKPOINT_METADATA").write_text('{"custom_metadata": {}, "other": 1}')
     else:
         (folder / "state" / "manifest.ocdbt").unlink()
 
 
 @pytest.mark.parametrize(
     "how",
-    ["truncated data", "altered data", "missing state", "empty metadata", "missing manifest"],
-)
+    [
+        "truncated data", "altered data", "missing state", "empty metadata", "other metadata",
+        "missing manifest",
+    ],
+)  # fmt: skip
 def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
     tmp_path: Path, how: str
 ) -> None:
