@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jal.embedding.api import embed
     from jal.errors import JalError
     from jal.experiment import make_experiment
+    from jal.labelling.classifier import Classifier, load_classifier
+    from jal.labelling.session import Session
     from jal.learners.own import linear_head
     from jal.pools.arrays import LoadedPool, from_arrays
     from jal.pools.features import digits, from_npz, load_pool
@@ -41,6 +43,10 @@ _HOMES = {
     "embed": "jal.embedding.api",
     "make_report": "jal.report",
     "plot_curves": "jal.report",
+    # to label
+    "Session": "jal.labelling.session",
+    "Classifier": "jal.labelling.classifier",
+    "load_classifier": "jal.labelling.classifier",
     # pools and what they are made of
     "from_arrays": "jal.pools.arrays",
     "from_npz": "jal.pools.features",
@@ -73,6 +79,7 @@ _HOMES = {
 
 __all__ = [
     "Choice",
+    "Classifier",
     "ExperimentSpec",
     "JalError",
     "Learner",
@@ -82,6 +89,7 @@ __all__ = [
     "ProbeSpec",
     "RoundFinished",
     "RunKeys",
+    "Session",
     "Store",
     "Strategy",
     "SweepFinished",
@@ -95,6 +103,7 @@ __all__ = [
     "from_npz",
     "linear_head",
     "load_adapters",
+    "load_classifier",
     "load_pool",
     "make_batches",
     "make_experiment",

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jal.errors import JalError
+from jal.labelling import arguments as labelling
 from jal.settings.versions import DISTRIBUTION, versions
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Active learning on vision foundation models, in JAX.
 
-Every command takes a config, a small Python file, and overrides of its keys as --config.key=value.
+To label images of one's own: next, tell, predict, export, status. To study how to label: embed, sweep,
+report. Settings are those of a config, a small Python file, and overrides of its keys as --config.key=value.
 """
 
 _SWEEP_DESCRIPTION = """\
@@ -60,6 +62,12 @@ config keys, overridden as --config.KEY=VALUE [default]:
 {keys}
 data sets by name, as --config=embed:NAME:
 {names}
+"""
+
+_LABEL_EPILOG = """\
+config keys, overridden as --config.KEY=VALUE [default]:
+{keys}
+strategies: {strategies}
 """
 
 _REPORT_DESCRIPTION = """\
@@ -110,10 +118,21 @@ def _embed_epilog(config: str | None) -> str:
     return _EMBED_EPILOG.format(keys=_key_help(EMBED_FIELDS), names=names)
 
 
+def _label_epilog(config: str | None) -> str:
+    from jal.labelling.config import LABEL_FIELDS
+    from jal.selection import names
+
+    known = textwrap.fill(
+        ", ".join(names("strategy")), 96, subsequent_indent=" " * len("strategies: ")
+    )
+    return _LABEL_EPILOG.format(keys=_key_help(LABEL_FIELDS), strategies=known)
+
+
 _EXAMPLES = {
     "sweep": "jal sweep --config=quickstart --workdir=runs/first",
     "embed": "jal embed --config=embed --config.data.path=FOLDER --store=stores/mine",
     "report": "jal report runs/first --out=reports/first",
+    **labelling.EXAMPLES,
 }
 
 
@@ -123,7 +142,7 @@ class _Help(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object
     ) -> NoReturn:
-        epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog}
+        epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog, "next": _label_epilog}
         if compose := epilogs.get(parser.prog.rpartition(" ")[2]):
             parser.epilog = compose(getattr(namespace, "config", None))
         parser.print_help()
@@ -207,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         "--images", default="", help="what pool positions look like: a folder or .npz"
     )
     report.add_argument("--title", default="", help="of the page")
+    labelling.add_commands(commands)
     return parser
 
 
@@ -254,7 +274,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        {"sweep": _sweep, "embed": _embed, "report": _report}[parsed.command](parsed, rest)
+        if parsed.command in labelling.USAGE:
+            labelling.run(parsed.command, parsed, rest)
+        else:
+            {"sweep": _sweep, "embed": _embed, "report": _report}[parsed.command](parsed, rest)
     except JalError as error:
         print(f"jal: {error}", file=sys.stderr)
         return 2

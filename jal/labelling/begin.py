@@ -77,7 +77,7 @@ def holds_session(folder: Path) -> bool:
 def begin(
     folder: Path | None,
     pool: Any,
-    classes: Sequence[str] | None,
+    classes: Sequence[str] | int | None,
     labels: Any,
     settings: Mapping[str, Any],
 ) -> Begun:
@@ -183,14 +183,15 @@ def _classes(
 ) -> tuple[str, ...]:
     """The first classes: those asked for, or those of the source and the labels."""
     if isinstance(classes, int | np.integer) and not isinstance(classes, bool):
-        classes = [str(number) for number in range(int(classes))]
-    if isinstance(classes, str):
-        classes = [name.strip() for name in classes.split(",") if name.strip()]
-    if classes is None:
-        extra = sorted(set(known.values()) - set(material.classes))
-        classes = (*material.classes, *extra)
+        names = [str(number) for number in range(int(classes))]
+    elif isinstance(classes, str):
+        names = [name.strip() for name in classes.split(",") if name.strip()]
+    elif classes is None:
+        names = [*material.classes, *sorted(set(known.values()) - set(material.classes))]
+    else:
+        names = [str(name) for name in np.atleast_1d(np.asarray(classes, object))]
     ledger = Ledger([])
-    for name in map(str, classes):
+    for name in names:
         ledger.check_new(name)
         ledger.classes.append(name)
     missing = sorted(set(known.values()) - set(ledger.classes))

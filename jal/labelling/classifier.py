@@ -20,7 +20,7 @@ FORMAT = "jal classifier, version 1"
 _ADAPTER = ("mix", "down", "down_bias", "up", "up_bias")
 
 
-class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Classifier(ClassifierMixin, BaseEstimator):
     """A linear (or residual) probe on features: logits = x·kernel + bias, the batch norm folded in.
 
     One that a session trained also knows which model makes the features, and so predicts images. `fit` trains
@@ -87,7 +87,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 spec,
                 max(len(self.classes_), 2),
             )
-        self.arrays_, self.about_ = arrays_of(head), {}
+        self.arrays_ = arrays_of(head)
+        self.about_: dict[str, Any] = {}
         self.n_features_in_ = features.shape[1]
         return self
 
@@ -108,10 +109,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def predict_images(self, images: Any, *, store: str | Path = "", progress: Any = None) -> Any:
-        """A frame of every image of a folder, .csv or .npz: id, predicted, probability, p(CLASS) of each class.
+        """What images are: a frame of id, predicted, probability and p(CLASS) of each class.
 
         Args:
-          images: as `jal.embed` takes them.
+          images: a folder, .csv or .npz, as `jal.embed` takes them.
           store: where their features are kept, so that another call finds them; by default nowhere.
           progress: as `jal.embed` takes it.
 
@@ -120,7 +121,11 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         from jal.labelling.newcomers import predict_images
 
-        return predict_images(self, images, str(store), progress)
+        self._fitted()
+        classes = [str(name) for name in self.classes_]
+        return predict_images(
+            self.about_, classes, self.predict_proba, images, str(store), progress
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Writes classifier.safetensors and classifier.json; returns the folder."""

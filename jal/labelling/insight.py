@@ -1,4 +1,4 @@
-"""How good the classifier is, and how that came about: estimates by round, flips, what more labels would bring."""
+"""How good the classifier is and how that came about: estimates by round, flips, what more would bring."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def test_set(training: Training, ledger: Ledger) -> TestSet | None:
     shares = training.of_features(plan, material.test_features)
     names = np.array([*ledger.classes, *[""] * (shares.shape[1] - len(ledger.classes))], object)
     right = names[shares.argmax(axis=1)] == np.array(material.test_labels, object)
-    return TestSet(float(right.mean()), *wilson(int(right.sum()), len(right)), len(right))
+    low, high = wilson(int(right.sum()), len(right))
+    return TestSet(float(right.mean()), low, high, len(right))
 
 
 def _estimate(known: Audits, belief: Belief) -> Estimate | None:

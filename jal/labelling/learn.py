@@ -180,7 +180,8 @@ class Learning:
         )
         # Without propagated labels: a fold's own would come back to it through the graph.
         learner = frozen(replace(group.spec.probe, propagation=None))
-        pool = replace(self.pool, features=np.zeros((1, 1), np.float32))
+        blank: Any = np.zeros((1, 1), np.float32)  # the rows come with the labels
+        pool = replace(self.pool, features=blank)
         run = layout.spread((np.asarray(group.seeds, np.uint32), held, group.hyper()))
         found = programs.doubt(learner, layout)(run, layout.share((pool, labelled)), 0)
         every = layout.collect(found)[:, : len(known.rows)]

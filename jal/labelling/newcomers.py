@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from jal.embedding.api import embed
 from jal.errors import JalError
 from jal.store import rows as store_rows
 
-if TYPE_CHECKING:
-    from jal.labelling.classifier import Classifier
 
+def predict_images(
+    about: Mapping[str, Any],
+    classes: Sequence[str],
+    shares_of: Callable[[np.ndarray], np.ndarray],
+    images: Any,
+    store: str,
+    progress: Any,
+) -> pd.DataFrame:
+    """What a classifier makes of images; see `Classifier.predict_images`.
 
-def predict_images(classifier: Classifier, images: Any, store: str, progress: Any) -> pd.DataFrame:
-    """See `Classifier.predict_images`."""
-    about = classifier.about_
+    Args:
+      about: what made the classifier's features.
+      classes: names [C].
+      shares_of: f32[R, C] of features f[R, D].
+      images, store, progress: as `jal.embed` takes them.
+    """
     if not about.get("model"):
         raise JalError(
             "this classifier does not know which model made its features; embed the images with that "
@@ -39,21 +51,13 @@ def predict_images(classifier: Classifier, images: Any, store: str, progress: An
             )
         splits = [store_rows.read(made, split) for split in made.splits]
     ids = [name for split in splits for name in split.ids]
-    parts = [classifier.predict_proba(split.features) for split in splits if split.ids]
-    shares = pd.DataFrame(
-        [row for part in parts for row in part], columns=[f"p({n})" for n in classifier.classes_]
-    )
-    best = shares.to_numpy().argmax(axis=1)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "id": ids,
-                    "predicted": classifier.classes_[best],
-                    "probability": shares.to_numpy().max(axis=1),
-                }
-            ),
-            shares,
-        ],
-        axis=1,
+    parts = [shares_of(split.features) for split in splits if split.ids]
+    shares = np.concatenate(parts) if parts else np.zeros((0, len(classes)), np.float32)
+    return pd.DataFrame(
+        {
+            "id": ids,
+            "predicted": [classes[number] for number in shares.argmax(axis=1)],
+            "probability": shares.max(axis=1),
+            **{f"p({name})": shares[:, number] for number, name in enumerate(classes)},
+        }
     )

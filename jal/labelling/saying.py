@@ -5,16 +5,27 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jal.data.names import text
 from jal.errors import JalError
+from jal.labelling.answer import Answer as FileAnswer
 from jal.labelling.ledger import Ledger
 from jal.settings.loading import did_you_mean
 
 _LOOKED_AT = 10_000  # ids that a misspelt one is compared with; it takes a while
+
+
+class Said(NamedTuple):
+    """What someone says of an image: a label, a skip or an unsure; seconds where measured."""
+
+    kind: str
+    id: str
+    label: str
+    who: str
+    seconds: float | None
 
 
 def as_pairs(answers: Any, classes: Any) -> list[tuple[Any, Any]]:
@@ -63,10 +74,32 @@ def checked(
     return said
 
 
-def spent(seconds: float | Mapping[str, float] | None, name: str) -> dict[str, float]:
+def spent(seconds: float | Mapping[str, float] | None, name: str) -> float | None:
     """The time spent on an image, where it is known."""
     value = seconds.get(name) if isinstance(seconds, Mapping) else seconds
-    return {} if value is None else {"seconds": round(float(value), 3)}
+    return None if value is None else float(value)
+
+
+def of_file(ledger: Ledger, answers: Sequence[FileAnswer], who: str) -> list[Said]:
+    """The answers of a file; raises JalError at one whose class there is not."""
+    said = []
+    for answer in answers:
+        label = ""
+        if answer.kind == "label":
+            try:
+                label = ledger.classes[ledger.number(answer.label)]
+            except JalError as error:
+                raise JalError(f"{answer.where}: {error}") from error
+        said.append(Said(answer.kind, answer.id, label, answer.who or who, answer.seconds))
+    return said
+
+
+def is_known(ledger: Ledger, said: Said) -> bool:
+    """Whether an image's answer is this one already."""
+    before = ledger.answer(said.id)
+    if before is None or before.kind != said.kind:
+        return False
+    return before.label < 0 or ledger.classes[before.label] == said.label
 
 
 def labels_csv(ledger: Ledger) -> bytes:
@@ -87,7 +120,7 @@ def _ids(ids: Sequence[str], position: Mapping[str, int], given: Sequence[Any]) 
     names, strange = [], []
     for one in given:
         if isinstance(one, int | np.integer) and not isinstance(one, bool):
-            name = ids[one] if 0 <= one < len(ids) else f"row {one}"
+            name = ids[int(one)] if 0 <= one < len(ids) else f"row {one}"
         else:
             name = str(one) if str(one) in position else text(str(one))
         names.append(name)

@@ -1,0 +1,241 @@
+"""What people say of a pool's images: taken in, corrected, taken back, and on disk before it counts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jal.labelling import asking, saying
+from jal.labelling.begin import JOURNAL, LABELS, Begun
+from jal.labelling.journal import Event, Journal, now
+from jal.labelling.ledger import Answer, Ledger
+from jal.schema import write_atomically
+
+
+class Conversation:
+    """The journal of a session, and what it amounts to.
+
+    Args:
+      begun: the session, new or gone on with.
+      folder: of it; None keeps everything in memory.
+      note: is told what must be said.
+
+    Raises:
+      JalError: the folder cannot be written, or its journal is another session's.
+    """
+
+    def __init__(self, begun: Begun, folder: Path | None, note: Callable[[str], None]) -> None:
+        self.options, self.material, self.folder = begun.options, begun.material, folder
+        self._position = {name: row for row, name in enumerate(begun.material.ids)}
+        self._note, self._lock = note, threading.RLock()
+        self._ledger = Ledger(list(begun.options.classes)).fold(begun.events)
+        if begun.is_new and folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            begun.options.write(folder)
+        path = None if folder is None else folder / JOURNAL
+        self._journal = Journal(path, begun.options.session, note)
+        with self._turn():
+            if begun.is_new:
+                self._append(begun.events, folded=True)
+        self._say_what_is_gone()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in order."""
+        return tuple(self.ledger.classes)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where the session stands, what other processes wrote included."""
+        with self._lock:
+            if self._journal.refresh():
+                self._ledger.fold(self._journal.events[self._ledger.folded :])
+            return self._ledger
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The journal."""
+        return tuple(self._journal.events)
+
+    def labels(self) -> dict[str, str]:
+        """Class names by id."""
+        with self._lock:
+            ledger = self.ledger
+            return {name: ledger.classes[label] for name, label in ledger.labels().items()}
+
+    def set_aside(self) -> dict[str, Answer]:
+        """The images that were skipped or left as unsure."""
+        return self.ledger.set_aside()
+
+    def open(self) -> list[str]:
+        """The images that were asked and have no answer yet, in the order to show them."""
+        with self._lock:
+            return asking.open_among(self.ledger, self._position)
+
+    def tell(
+        self,
+        answers: Any,
+        classes: Any = None,
+        *,
+        who: str = "",
+        seconds: float | Mapping[str, float] | None = None,
+    ) -> int:
+        """Takes labels in, of images asked or not, in any order; a later one corrects an earlier.
+
+        Args:
+          answers: a mapping of ids to classes; or ids, with the classes apart; or a frame with the columns
+            id and label. A row's position is as good as its id, a class's number as good as its name.
+          classes: one an id.
+          who: who says so.
+          seconds: spent on each, or by id.
+
+        Returns:
+          How many labels are new or changed, once they are on disk.
+
+        Raises:
+          JalError: an unknown id or class, two classes for one image; then nothing has changed.
+        """
+        pairs = saying.as_pairs(answers, classes)
+        with self._turn():
+            said = saying.checked(self._ledger, self.material.ids, self._position, pairs)
+            return self._answer(
+                [
+                    saying.Said("label", name, label, who, saying.spent(seconds, name))
+                    for name, label in said.items()
+                ]
+            )
+
+    def take_in(self, answers: Sequence[saying.FileAnswer], *, who: str = "") -> int:
+        """Takes the answers of a file in, labels, skips and unsures, all or none of them.
+
+        Args:
+          answers: as `jal.labelling.answers.read_answers` gives them.
+          who: said so, where the file does not say.
+
+        Returns:
+          How many are new or changed.
+
+        Raises:
+          JalError: a class that there is not, with its place in the file; then nothing has changed.
+        """
+        with self._turn():
+            return self._answer(saying.of_file(self._ledger, answers, who))
+
+    def skip(self, ids: Any, *, who: str = "", seconds: float | None = None) -> int:
+        """Sets images aside; they are not asked again until taken back. Returns how many are new."""
+        return self._set_aside("skip", ids, who, seconds)
+
+    def unsure(self, ids: Any, *, who: str = "", seconds: float | None = None) -> int:
+        """Sets images aside as ones that could not be told, as `skip` does."""
+        return self._set_aside("unsure", ids, who, seconds)
+
+    def undo(self, *, who: str | None = None) -> str | None:
+        """Takes the latest answer back (of one person, or of anyone); returns its id, None without any."""
+        with self._turn():
+            said = [
+                (answer.place, name)
+                for name, answers in self._ledger.answers.items()
+                for answer in answers
+                if who is None or answer.who == who
+            ]
+            if not said:
+                return None
+            place, name = max(said)
+            self._append([self._event("undo", who or "", of=place)])
+        self.write_labels()
+        return name
+
+    def take_back(self, ids: Any, *, who: str = "") -> int:
+        """Makes images that were set aside (or labelled) open again; returns how many."""
+        with self._turn():
+            names = saying.known_ids(self.material.ids, self._position, ids)
+            places = [
+                answer.place for name in names for answer in self._ledger.answers.get(name, ())
+            ]
+            self._append([self._event("undo", who, of=place) for place in places])
+        self.write_labels()
+        return len(names)
+
+    def add_class(self, name: str, *, who: str = "") -> None:
+        """One more class; what is compiled depends on their number, so the next fit compiles anew."""
+        with self._turn():
+            self._ledger.check_new(name)
+            self._append([self._event("new class", who, **{"class": name})])
+
+    def rename_class(self, name: str, to: str, *, who: str = "") -> None:
+        """Gives a class another name, also on labels that have it."""
+        with self._turn():
+            self._ledger.number(name)
+            self._ledger.check_new(to)
+            self._append([self._event("rename", who, **{"class": name}, to=to)])
+        self.write_labels()
+
+    def note(self, text: str, *, who: str = "") -> None:
+        """A remark in the journal."""
+        with self._turn():
+            self._append([self._event("note", who, text=str(text))])
+
+    def write_labels(self) -> None:
+        """Writes labels.csv, for people; the journal is what counts."""
+        if self.folder is not None:
+            with self._lock:
+                content = saying.labels_csv(self._ledger)
+            write_atomically(self.folder / LABELS, content)
+
+    # How.
+
+    def _snapshot(self) -> Ledger:
+        """A ledger of its own, which stays as it is while people go on answering."""
+        with self._lock:
+            events = self._journal.events[: self.ledger.folded]
+        return Ledger(list(self.options.classes)).fold(events)
+
+    def _set_aside(self, kind: str, ids: Any, who: str, seconds: float | None) -> int:
+        with self._turn():
+            names = saying.known_ids(self.material.ids, self._position, ids)
+            return self._answer([saying.Said(kind, name, "", who, seconds) for name in names])
+
+    def _answer(self, said: Sequence[saying.Said]) -> int:
+        """Writes what is not known yet, in one's turn; returns how much that is."""
+        fresh = [one for one in said if not saying.is_known(self._ledger, one)]
+        self._append(
+            [
+                self._event(
+                    one.kind,
+                    one.who,
+                    id=one.id,
+                    **({"class": one.label} if one.kind == "label" else {}),
+                    **({} if one.seconds is None else {"seconds": round(one.seconds, 3)}),
+                )
+                for one in fresh
+            ]
+        )
+        self.write_labels()
+        return len(fresh)
+
+    def _event(self, kind: str, who: str, **values: Any) -> Event:
+        return {"event": kind, "time": now(), "who": who, **values}
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One's turn to write, with everything read that others wrote."""
+        with self._lock, self._journal.turn():
+            self._ledger.fold(self._journal.events[self._ledger.folded :])
+            yield
+
+    def _append(self, events: Iterable[Event], folded: bool = False) -> None:
+        events = list(events)
+        self._journal.append(events)
+        if not folded:
+            self._ledger.fold(events)
+
+    def _say_what_is_gone(self) -> None:
+        gone = [name for name in self._ledger.labels() if name not in self._position]
+        if gone:
+            self._note(
+                f"{len(gone)} labelled images are no longer in {self.material.name} (as {gone[0]}); their "
+                "labels are kept in the journal, and not used."
+            )
