@@ -11,8 +11,10 @@ from jal.data.by_name import check_classes, open_by_name
 from jal.data.catalogue import CATALOGUE
 from jal.data.csv_file import Columns, open_csv
 from jal.data.folder import open_folder
+from jal.data.groups import with_groups
+from jal.data.held_out import hold_out
 from jal.data.hub import open_hub
-from jal.data.source import Source, hold_out
+from jal.data.source import Source
 from jal.data.tfds import open_tfds
 from jal.errors import JalError
 from jal.schema import fingerprint
@@ -43,21 +45,27 @@ def open_source(data: Any) -> Source:
     source = _open(kind, data, channels) if kind else open_by_name(data)
     if found is not None:
         check_classes(data.name, source)
+    source = with_groups(source, data.group)
     source = hold_out(source, data.test_fraction or (found.test_fraction if found else 0.0))
-    mark = source.fingerprint
+    return replace(
+        source,
+        name=data.name or source.name,
+        fingerprint=_marked(source.fingerprint, data, channels),
+        older=_marked(source.older, data, channels) if source.older else "",
+        white=data.white,
+        page=data.page,
+        channels=channels,
+    )
+
+
+def _marked(mark: str, data: Any, channels: tuple[int, ...]) -> str:
+    """A fingerprint that is also one of how the images are read."""
     if data.white:
         mark = fingerprint([mark, data.white])
     # Only where they are set, so that they change the fingerprint of no other source.
     for name, value in (("page", data.page), ("channels", channels)):
         mark = fingerprint([mark, name, value]) if value else mark
-    return replace(
-        source,
-        name=data.name or source.name,
-        fingerprint=mark,
-        white=data.white,
-        page=data.page,
-        channels=channels,
-    )
+    return mark
 
 
 def _open(kind: str, data: Any, channels: tuple[int, ...]) -> Source:
@@ -70,7 +78,7 @@ def _open(kind: str, data: Any, channels: tuple[int, ...]) -> Source:
             nested = found is not None or data.kind == "folder"
             return open_folder(data.path, found.inside if found else "", nested)
         case "csv":
-            columns = Columns(data.path_column, data.label_column, data.split_column)
+            columns = Columns(data.path_column, data.label_column, data.split_column, data.group)
             return open_csv(data.path, columns)
         case "npz":
             return open_npz(data.path, data.white, channels)

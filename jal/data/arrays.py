@@ -31,6 +31,10 @@ class _Rows(Sequence[Record]):
     def __getitem__(self, row: int) -> Record:  # type: ignore[override]
         return Record(str(row), int(self.labels[row]), self.images[row])
 
+    def listing(self) -> list[tuple[str, int]]:
+        """(id, label) of every row."""
+        return [(str(row), label) for row, label in enumerate(self.labels.tolist())]
+
 
 def open_npz(path: str, white: int = 0, channels: tuple[int, ...] = ()) -> Source:
     """Reads `<split>_images` [N, H, W] or [N, H, W, C] and `<split>_labels` i[N] or i[N, 1].

@@ -30,7 +30,7 @@ def open_by_name(data: Any) -> Source:
     local = local_path(data.name, data.data_dir)
     if local is not None:
         if local.is_file():
-            columns = Columns(data.path_column, data.label_column, data.split_column)
+            columns = Columns(data.path_column, data.label_column, data.split_column, data.group)
             return open_csv(str(local), columns)
         return open_folder(str(local), found.inside, nested=True)
     if data.address:  # the config has filled the entry in, or changed it

@@ -19,5 +19,8 @@ DATA_FIELDS: dict[str, Field] = {
     "data.white": Field(0, "grey of more than 8 bits that is white, as 4095; 0: as files say"),
     "data.page": Field(0, "of files with several pages or frames, from 1; 0: refuse them"),
     "data.channels": Field("", "one or three to take, from 1, as 1,2,3; empty: all, at most 4"),
-    "data.test_fraction": Field(0.0, "held out where there is no test split"),
+    "data.test_fraction": Field(0.0, "held out by their ids where there is no test split"),
+    "data.group": Field(
+        "", "what stays on one side: a CSV column, or a pattern of ids: '^([^_]+)_'"
+    ),
 }

@@ -23,6 +23,7 @@ class Columns(NamedTuple):
     path: str = "path"
     label: str = "label"
     split: str = "split"
+    group: str = ""  # a name that is no column is a pattern of the ids: jal.data.groups
 
 
 HEADER = Columns()
@@ -33,10 +34,11 @@ class _Row(NamedTuple):
     path: str
     label: str  # empty: not known
     split: str
+    group: str
 
 
 def open_csv(path: str, columns: Columns = HEADER) -> Source:
-    """Reads a CSV with a header and the columns `path`, and optionally `label` and `split`.
+    """Reads a CSV with a header and the columns `path`, and optionally `label`, `split` and a group.
 
     Columns and splits may be written in any case, cells with spaces around them. Paths are relative
     to the CSV's folder. A label that is empty, -1 or what pandas writes for none means unlabelled (-1);
@@ -55,7 +57,7 @@ def open_csv(path: str, columns: Columns = HEADER) -> Source:
         numbers with larger gaps than there are rows.
     """
     file = file_at(path, "CSV file")
-    rows, words = _rows(path, file, columns)
+    rows, words, has_groups = _rows(path, file, columns)
     names, notes = _classes(path, rows)
     splits, repeated = _images(path, rows)
     if words:
@@ -75,11 +77,19 @@ def open_csv(path: str, columns: Columns = HEADER) -> Source:
         for split, images in splits.items()
     }
     mark = file_fingerprint(records, names)
-    return Source(text(file.stem), dict(records), names, mark, notes=tuple(notes))
+    groups = {name: row.group for images in splits.values() for name, row in images.items()}
+    return Source(
+        text(file.stem),
+        dict(records),
+        names,
+        mark,
+        notes=tuple(notes),
+        groups=groups if has_groups else {},
+    )
 
 
-def _rows(path: str, file: Path, columns: Columns) -> tuple[list[_Row], Counter[str]]:
-    """The rows, and the words by which some of them are unlabelled."""
+def _rows(path: str, file: Path, columns: Columns) -> tuple[list[_Row], Counter[str], bool]:
+    """The rows, the words by which some of them are unlabelled, and whether there is a group column."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream)
@@ -108,15 +118,18 @@ def _rows(path: str, file: Path, columns: Columns) -> tuple[list[_Row], Counter[
             words.update([label] if label and not label.startswith("-1") else [])
             label = ""
         split = found.get("split", "").lower() or "train"
-        rows.append(_Row(line, found["path"], _tidy(label), split))
-    return rows, words
+        group = text(found.get("group", ""))
+        rows.append(_Row(line, found["path"], _tidy(label), split, group))
+    return rows, words, "group" in at
 
 
 def _positions(path: str, header: list[str], columns: Columns) -> dict[str, int]:
-    """Where in a row the path, the label and the split are, as far as they are there."""
+    """Where in a row the path, the label, the split and the group are, as far as they are there."""
     at = {}
     for name, given in columns._asdict().items():
         column = given.strip().lower()
+        if name == "group" and column not in {*header} - {""}:
+            continue
         if header.count(column) > 1:
             raise JalError(f"{path} has the column {given} {header.count(column)} times.")
         if column in header:

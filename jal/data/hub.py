@@ -26,8 +26,15 @@ class _Rows(Sequence[Record]):
     def __getitem__(self, row: int) -> Record:  # type: ignore[override]
         example = self.rows[row]
         value = example[self.label] if self.label else None
-        label = value if isinstance(value, int) else self.number.get(str(value), UNLABELLED)
-        return Record(str(row), int(label), _content(example[self.image]))
+        return Record(str(row), self._label(value), _content(example[self.image]))
+
+    def listing(self) -> list[tuple[str, int]]:
+        """(id, label) of every row, from the column of labels alone."""
+        values = self.rows[self.label] if self.label else [None] * len(self)
+        return [(str(row), self._label(value)) for row, value in enumerate(values)]
+
+    def _label(self, value: Any) -> int:
+        return int(value if isinstance(value, int) else self.number.get(str(value), UNLABELLED))
 
 
 def _content(image: dict[str, Any] | None) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jal.data.content import Stamp, take
 from jal.data.decode import BadImageError, to_rgb
 from jal.data.source import Record, Source
 from jal.errors import JalError
@@ -37,16 +38,19 @@ class Batch(NamedTuple):
       labels: one an image.
       ids: one an image.
       skipped: the images that were left out, by their row in the batch.
+      stamps: one an image: what was read, so that it is known again.
     """
 
     pixels: np.ndarray
     labels: list[int]
     ids: list[str]
     skipped: list[Skipped]
+    stamps: list[Stamp]
 
 
 class _Loaded(NamedTuple):
     record: Record
+    stamp: Stamp
     pixels: np.ndarray | None
     problem: str
 
@@ -77,15 +81,16 @@ def batches(
 
     def load(split: str, row: int) -> _Loaded:
         record = source.splits[split][row]
+        content, stamp = take(record.content)
         try:
-            image = to_rgb(record.content, source.white, source.page, source.channels)
+            image = to_rgb(content, source.white, source.page, source.channels)
         except BadImageError as error:
-            return _Loaded(record, None, str(error))
+            return _Loaded(record, stamp, None, str(error))
         try:
-            return _Loaded(record, preprocess(image), "")
+            return _Loaded(record, stamp, preprocess(image), "")
         except (ArithmeticError, MemoryError, ValueError) as error:
             size = f"{image.width} x {image.height}"
-            return _Loaded(record, None, f"{size} pixels cannot be resized: {error}")
+            return _Loaded(record, stamp, None, f"{size} pixels cannot be resized: {error}")
 
     # Pillow warns of odd metadata and of large images, one by one; neither matters here.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -113,8 +118,8 @@ def _collect(futures: list[Future[_Loaded]], shape: tuple[int, ...], skip_bad: b
     if skipped and not skip_bad:
         _, name, problem = skipped[0]
         raise JalError(
-            f"The image {name} cannot be read ({problem}); leave such images out with --skip_bad, or "
-            "mend it and embed into a new store."
+            f"The image {name} cannot be read ({problem}); mend it, or leave such images out with "
+            "--skip_bad."
         )
     pixels = np.zeros(shape, np.uint8)
     for row, image in enumerate(images):
@@ -122,5 +127,9 @@ def _collect(futures: list[Future[_Loaded]], shape: tuple[int, ...], skip_bad: b
             pixels[row] = image.pixels
     records = [image.record for image in images]
     return Batch(
-        pixels, [record.label for record in records], [record.id for record in records], skipped
+        pixels,
+        [record.label for record in records],
+        [record.id for record in records],
+        skipped,
+        [image.stamp for image in images],
     )

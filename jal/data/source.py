@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,8 @@ class Source:
       page: which page or frame of a file with several is meant, from 1; 0: none is chosen.
       channels: the one or three channels to take, from 1; empty: all, which are then 1, 3 or 4.
       notes: what the user should know of how the source was read, a sentence each.
+      groups: the group of each id, as a patient; empty where `data.group` names none.
+      older: the fingerprint by which stores of the older layout know it, where that is another.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Source:
     page: int = 0
     channels: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    older: str = ""
 
 
 def file_fingerprint(splits: dict[str, list[Record]], class_names: Sequence[str]) -> str:
@@ -90,44 +94,9 @@ def check_ids(path: str, splits: Mapping[str, Sequence[Record]]) -> None:
             seen.add(record.id)
 
 
-class _Chosen(Sequence[Record]):
-    """Some rows of a split, still read one at a time."""
-
-    def __init__(self, records: Sequence[Record], rows: Sequence[int]) -> None:
-        self.records, self.rows = records, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row: int) -> Record:  # type: ignore[override]
-        return self.records[self.rows[row]]
-
-
-def held_out(known: Sequence[tuple[str, int]], fraction: float) -> set[int]:
-    """The rows of (id, label) that are held out: of every class the same share, by their ids alone."""
-    by_label: dict[int, list[tuple[str, int]]] = {}
-    for row, (name, label) in enumerate(known):
-        by_label.setdefault(label, []).append((fingerprint([name]), row))
-    by_label.pop(UNLABELLED, None)
-    return {
-        row
-        for marked in by_label.values()
-        for _, row in sorted(marked)[: round(fraction * len(marked))]
-    }
-
-
-def hold_out(source: Source, fraction: float) -> Source:
-    """Moves a share of every class of a source without a test split into one.
-
-    An image's place depends only on its id, so adding images moves no other image.
-    """
-    if not fraction or set(source.splits) != {"train"}:
-        return source
-    records = source.splits["train"]
-    held = held_out(
-        [(records[row].id, records[row].label) for row in range(len(records))], fraction
-    )
-    kept = [row for row in range(len(records)) if row not in held]
-    splits = {"train": _Chosen(records, kept), "test": _Chosen(records, sorted(held))}
-    mark = fingerprint([source.fingerprint, fraction])
-    return replace(source, splits=dict(splits), fingerprint=mark)
+def listing(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """(id, label) of every image of a split; reads no images where the source tells without."""
+    told = getattr(records, "listing", None)
+    if told is not None:
+        return told()
+    return [(records[row].id, records[row].label) for row in range(len(records))]

@@ -97,14 +97,13 @@ def test_what_tfds_cannot_give_comes_from_the_hub(
 
 
 @pytest.mark.usefixtures("no_tfds")
-def test_a_copy_without_a_test_split_has_one_of_every_class_held_out(
+def test_a_copy_without_a_test_split_has_about_a_fifth_held_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("jal.data.by_name.open_hub", FakeHub(8))
     source = opened("colorectal_histology", tmp_path)
-    labels = sorted(record.label for record in source.splits["test"])
-    assert labels == sorted([*range(8)] * 2)
-    assert len(source.splits["train"]) == 64
+    assert 12 <= len(source.splits["test"]) <= 20
+    assert len(source.splits["train"]) + len(source.splits["test"]) == 80
 
 
 @pytest.mark.usefixtures("no_tfds")
@@ -130,11 +129,13 @@ def test_what_was_put_in_place_by_hand_comes_first(tmp_path: Path) -> None:
         Image.new("RGB", (3, 3)).save(folder / f"{index}.png")
         lines.append(f"train_images/{index}.png,{index % 5}")
     (tmp_path / "aptos2019" / "aptos2019.csv").write_text("\n".join(lines))
-    assert len(opened("aptos2019", tmp_path).splits["train"]) == 10
+    found = opened("aptos2019", tmp_path)
+    assert sum(map(len, found.splits.values())) == 10
     for label in range(2):
         made = tmp_path / "patch_camelyon" / "train" / str(label)
         made.mkdir(parents=True)
-        Image.new("RGB", (3, 3)).save(made / "0.png")
+        for index in range(30):
+            Image.new("RGB", (3, 3)).save(made / f"{index}.png")
     assert opened("patch_camelyon", tmp_path).class_names == ("0", "1")
 
 
@@ -171,17 +172,16 @@ def test_tfds_names_exist_in_the_installed_tfds() -> None:
 
 def test_a_folder_put_in_place_is_read_and_its_classes_are_counted(tmp_path: Path) -> None:
     for name in ("CLL", "FL", "MCL"):
-        for index in range(5):
+        for index in range(20):
             file = tmp_path / "lymphoma" / name / f"{index}.tif"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (3, 3)).save(file)
     config = load_config("embed:lymphoma", [f"--config.data.data_dir={tmp_path}"])
     source = open_source(config.data)
     assert source.class_names == ("CLL", "FL", "MCL")
-    assert {split: len(records) for split, records in source.splits.items()} == {
-        "train": 12,
-        "test": 3,
-    }
+    train, test = (len(source.splits[split]) for split in ("train", "test"))
+    assert train + test == 60
+    assert 6 <= test <= 18  # about a fifth
     for file in (tmp_path / "lymphoma" / "FL").iterdir():
         file.unlink()
     with pytest.raises(JalError, match="lymphoma has 3 classes, but 2 were found"):
