@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -23,7 +24,6 @@ class KnownIds:
 
     def __init__(self, ids: Collection[str]) -> None:
         self._ids = frozenset(ids)
-        self._by_text = _index(self._ids, _tidy)
 
     def exact(self, name: str) -> Match:
         """The id itself; Unicode's composition, a leading `./`, backslashes and spaces around it aside."""
@@ -66,11 +66,17 @@ class KnownIds:
 
     def near(self, name: str) -> Collection[str]:
         """Ids to look among for what a mistaken name may mean."""
-        # Comparing with all takes seconds in large pools.
-        return self._named(name) or (self._ids if len(self._ids) <= 20_000 else ())
+        known = self._named(name) or sorted(self._ids)
+        # Comparing with all takes seconds in large pools; there, those that begin alike.
+        at = bisect(known, name) if len(known) > 20_000 else None
+        return known if at is None else known[max(0, at - 500) : at + 500]
 
     def _named(self, name: str) -> list[str]:
         return self._by_file.get(_file(name), [])
+
+    @cached_property
+    def _by_text(self) -> dict[str, list[str]]:
+        return _index(self._ids, _tidy)
 
     @cached_property
     def _by_file(self) -> dict[str, list[str]]:

@@ -174,6 +174,12 @@ def test_a_path_that_cannot_be_read(tmp_path: Path) -> None:
         read_answers("nul\0.csv", IDS)
 
 
+def test_what_was_meant_in_a_large_pool(tmp_path: Path) -> None:
+    ids = tuple(f"cells/{number:06d}.png" for number in range(30_000))
+    path = written(tmp_path, "t.csv", "id,label\ncells/012345.pgn,cat\n")
+    assert "(did you mean cells/012345.png?)" in refusal(path, ids)
+
+
 # Class folders.
 
 
