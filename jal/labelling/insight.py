@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -124,7 +125,7 @@ def _beliefs(
     """Round, number of labels and belief of every fit that a batch was asked by, and the one of now."""
     found: list[tuple[int, int, Belief]] = []
     places = [ask.after for ask in ledger.asks]
-    for then in (*standings(training.options.classes, events, places), ledger):
+    for then in chain(standings(training.options.classes, events, places), [ledger]):
         plan = training.plan(then)
         if plan is None or (found and found[-1][1] == len(plan.known.rows) and then is ledger):
             continue

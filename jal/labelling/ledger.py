@@ -104,13 +104,14 @@ class Ledger:
             name: said[-1] for name, said in self.answers.items() if said and said[-1].label >= 0
         }
 
-        def position(name: str) -> tuple[int, int, int]:
-            if name in self.asked:
-                return (*self.asked[name], 0)
-            first = next(one for one in self.answers[name] if one.label >= 0)
-            return (first.asks, _UNASKED, first.place)
+        return {name: found[name].label for name in sorted(found, key=self.position)}
 
-        return {name: found[name].label for name in sorted(found, key=position)}
+    def position(self, name: str) -> tuple[int, int, int]:
+        """Where a labelled image counts: the round that it was asked in (or told after), then its rank."""
+        if name in self.asked:
+            return (*self.asked[name], 0)
+        first = next(one for one in self.answers[name] if one.label >= 0)
+        return (first.asks, _UNASKED, first.place)
 
     def set_aside(self) -> dict[str, Answer]:
         """The images that were skipped or left as unsure, with that answer."""

@@ -103,18 +103,20 @@ class Training:
         leave_out = None if with_audits else self.reserve(ledger)
         return asking.known_rows(ledger, self.position, leave_out)
 
-    def number(self, ledger: Ledger) -> int:
-        """The round that a fit belongs to: labels that were there from the start are a round too."""
-        given = ledger.given if ledger.asks else ledger.labels()
-        return len(ledger.asks) + bool(given)
+    def offset(self, ledger: Ledger) -> int:
+        """1 where labels were there from the start, which are a round too; else 0."""
+        return int(bool(ledger.given if ledger.asks else ledger.labels()))
 
     # What is computed of it.
 
     def plan(self, ledger: Ledger, with_audits: bool = False) -> Plan | None:
         """The fit on all labels of a ledger; None while there are none."""
-        known, number = self.known(ledger, with_audits), self.number(ledger)
+        known = self.known(ledger, with_audits)
         if not len(known.rows):
             return None
+        # The round of its latest label: what is open or set aside makes no other fit of the same labels.
+        latest, _, _ = ledger.position(self.material.ids[known.rows[-1]])
+        number = latest + self.offset(ledger)
         before, classes = self._before(ledger), max(len(ledger.classes), 2)
         parts = (self._pool_mark, classes, number, *known, before.mark if before else "")
         return Plan(known, number, classes, before, fingerprint(parts))
@@ -161,7 +163,8 @@ class Training:
             k = min(k, int(available.sum()))
             if not k:
                 return np.zeros(0, np.int64)
-            plan, number = self.plan(ledger), self.number(ledger) + 1
+            plan = self.plan(ledger)
+            number = len(ledger.asks) + 1 + self.offset(ledger)
             if plan is None:
                 self._keep_strategy(len(ledger.asks) + 1, None)
                 learning = self._learning(max(len(ledger.classes), 2))
