@@ -55,8 +55,11 @@ def _notes(store: Store) -> list[str]:
     """What keeps a sweep from using a store, said while the user still has the images at hand."""
     notes = []
     if not store.class_names:
-        notes.append("note: no image has a label; a sweep needs labels to answer its queries.")
-    if len(store.splits) == 1:
+        notes.append(
+            "note: no image has a label. Such a store is for labelling, by jal label, jal next or "
+            "jal.Session; a sweep needs labels to answer its queries."
+        )
+    elif len(store.splits) == 1:
         notes.append(
             "note: there is one split; a sweep holds a test split out of it with "
             "--config.pool.test_fraction=0.2."

@@ -1,21 +1,24 @@
-"""What is asked of a store: checked before the work, and what decides its rows."""
+"""What is asked of a store: checked before the work, and what decides its features."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
 from jal.data.source import Source
 from jal.errors import JalError
+from jal.settings.versions import versions
 
 if TYPE_CHECKING:
     from jal.weights.load import Backbone
 
 
 def request(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str, Any]:
-    """What decides the rows of a store."""
+    """What decides the features of a store, whichever images they are of."""
     spec, patch_mean = backbone.spec, config.model.patch_mean
     return {
         "model": {
@@ -24,7 +27,7 @@ def request(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str,
             "dtype": spec.dtype,
             "image_size": list(spec.image_size),
         },
-        "data": {"fingerprint": source.fingerprint, "splits": sizes(source)},
+        "data": {"white": source.white, "page": source.page, "channels": list(source.channels)},
         "preprocessing": asdict(backbone.preprocessing),
         "store": {
             "dtype": config.store.dtype,
@@ -33,6 +36,21 @@ def request(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str,
             "chunk_rows": config.store.chunk_rows,
         },
     }
+
+
+def about(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str, Any]:
+    """What is worth knowing of a store: names, versions, and where its images are."""
+    settings = config.data.to_dict()
+    for name in ("path", "data_dir"):  # found again from wherever a later command runs
+        if settings[name]:
+            settings[name] = str(Path(settings[name]).expanduser().absolute())
+    found = {
+        "data": source.name,
+        "model": backbone.name,
+        "versions": versions(("jax", "flax", "pillow")),
+        "settings": settings,
+    }
+    return json.loads(json.dumps(found, default=str))
 
 
 def sizes(source: Source) -> dict[str, int]:

@@ -1,36 +1,38 @@
-"""Images to an embedding store: decode, resize, encode and write, side by side and resumable."""
+"""Images to an embedding store: what it lacks is embedded, and the table of its images is replaced."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from jal.data.loader import Batch, Skipped, batches
+from jal.data.content import Stamp
 from jal.data.source import Source
-from jal.embedding.request import check_sizes, check_splits, request, sizes
+from jal.embedding.fill import fill
+from jal.embedding.match import arrange, match
+from jal.embedding.request import about, check_sizes, check_splits, request, sizes
+from jal.embedding.upgrade import upgrade
+from jal.errors import JalError
 from jal.settings.lock import hold
 from jal.settings.process import pinned
 from jal.settings.progress import Progress, Silent
-from jal.settings.versions import versions
 from jal.store.manifest import Store, create, is_free
-from jal.store.rows import finish, forget_damaged, missing_chunks, write_chunk
+from jal.store.rows import forget_damaged
+from jal.store.table import Entry, commit, moves, read_table
 
 if TYPE_CHECKING:
-    from jal.weights.encoder import Encode
     from jal.weights.load import Backbone
-
-_NO_PIXELS = np.zeros((0, 0, 0, 3), np.uint8)
 
 
 @pinned()
 def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
-    """Embeds every split of a data set, or finishes what an earlier run began.
+    """Embeds every split of a data set, finishes what an earlier run began, or takes changes in.
+
+    Images that the store has not are embedded and appended. Those that are gone from the source are
+    marked and keep their features; those that go by another name are known by their bytes. Labels,
+    splits and groups are the source's.
 
     Args:
       config: as `jal.embedding.config.default_config` lays it out.
@@ -63,109 +65,66 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
     path = os.path.expanduser(path)
     is_free(path)  # before the lock's own file is there
     with hold(path, "give another --store"):
-        store = create(
-            path,
-            request(config, source, backbone),
-            {
-                "data": source.name,
-                "model": backbone.name,
-                "versions": versions(("jax", "flax", "pillow")),
-            },
-            sizes(source),
-            source.class_names,
-        )
-        return _finished(store, config, source, backbone, progress)
+        asked, known = request(config, source, backbone), about(config, source, backbone)
+        store = create(path, asked, known, sizes(source), source.class_names)
+        if store.is_older:
+            with ThreadPoolExecutor(config.workers or os.cpu_count()) as threads:
+                store = upgrade(store, source, asked, known, threads, progress)
+        return _up_to_date(store, config, source, backbone, progress)
 
 
-def _finished(
+def _up_to_date(
     store: Store, config: ConfigDict, source: Source, backbone: Backbone, progress: Progress
 ) -> Store:
-    """The store with all of its chunks, those made that are missing or damaged."""
-    import jax
-
-    from jal.weights.encoder import make_encoder
-
-    # A finished store is read once to see that it still is whole; what is not is made anew.
-    if store.manifest["complete"]:
-        forget_damaged(store)
-        if not any(_missing(store)):
-            return store
-    devices = jax.local_devices()
-    batch_size = config.batch_size or (32 if devices[0].platform == "cpu" else 256 * len(devices))
-    encode, batch_size = make_encoder(
-        backbone, min(batch_size, store.chunk_rows), config.model.patch_mean
-    )
-    with ThreadPoolExecutor(config.workers or os.cpu_count()) as pool:
-        load_batches = partial(
-            batches,
-            source,
-            preprocess=backbone.preprocessing,
-            size=backbone.spec.image_size,
-            batch_size=batch_size,
-            pool=pool,
-            skip_bad=config.skip_bad,
+    """The store with features of all images of the source, and its table."""
+    # Read once to see that it still is whole; what is not is made anew.
+    rows = forget_damaged(store)
+    before = _table(store, progress)
+    is_same = store.manifest["source"] == source.fingerprint
+    with ThreadPoolExecutor(config.workers or os.cpu_count()) as threads:
+        found = match(source, rows, before, is_same, threads, progress)
+    if not found.known and any(entry.row in rows for entry in before):
+        raise JalError(
+            f"{store.path} holds embeddings of other images: none of its {len(before)} is in "
+            f"{source.name}. Give another --store, or delete that one."
         )
-        _fill(store, load_batches, encode, batch_size, progress)
-    return finish(store)
-
-
-def _fill(
-    store: Store,
-    load_batches: Callable[[Iterable[tuple[str, range]]], Iterator[Batch]],
-    encode: Encode,
-    batch_size: int,
-    progress: Progress,
-) -> None:
-    """Encodes and writes the missing chunks, one by one; batches never span two chunks."""
-    todo = dict(zip(store.splits, _missing(store), strict=True))
-    stream = load_batches(
-        (split, rows)
-        for split, chunks in todo.items()
-        for chunk in chunks
-        for rows in _cut(store.rows(split, chunk), batch_size)
+    if any(found.missing.values()):
+        new = fill(store, config, source, backbone, found.missing, progress)
+        rows |= new
+        for at, row in new.items():
+            found.known[row.split, row.id] = at, Stamp(row.mark, row.size, row.changed)
+    table = arrange(source, found, rows, before)
+    for note in _changes(table, before):
+        progress.note(note)
+    return commit(
+        store,
+        table,
+        source.class_names,
+        [*source.splits],
+        about(config, source, backbone),
+        source.fingerprint,
     )
-    for split, chunks in todo.items():
-        images = store.splits[split]
-        missing = sum(len(store.rows(split, chunk)) for chunk in chunks)
-        if missing < images:
-            progress.note(f"{split}: {images - missing} of {images} images are there already")
-        progress.start(split, images, images - missing)
-        for chunk in chunks:
-            parts: list[tuple[Batch, Any]] = []
-            for _ in _cut(store.rows(split, chunk), batch_size):
-                batch = next(stream)
-                # The device works on this batch while the host waits for the one before it.
-                parts.append((batch, encode(batch.pixels)))
-                if len(parts) > 1:
-                    _settle(parts, -2, progress)
-            _settle(parts, -1, progress)
-            _write(store, split, chunk, parts)
 
 
-def _missing(store: Store) -> list[list[int]]:
-    return [missing_chunks(store, split) for split in store.splits]
+def _table(store: Store, progress: Progress) -> list[Entry]:
+    """The table of a finished store; none where it is damaged, as its records tell of the rows too."""
+    if not store.manifest["complete"]:
+        return []
+    try:
+        return read_table(store)
+    except JalError as error:
+        progress.note(f"the table of images is written anew ({str(error).rstrip('.')})")
+        return []
 
 
-def _cut(rows: range, length: int) -> list[range]:
-    return [rows[first : first + length] for first in range(0, len(rows), length)]
-
-
-def _settle(parts: list[tuple[Batch, Any]], index: int, progress: Progress) -> None:
-    """Brings one batch's features to the host, and lets go of its images."""
-    batch, features = parts[index]
-    features = np.asarray(features)[: len(batch.ids)]
-    parts[index] = (batch._replace(pixels=_NO_PIXELS), features)
-    progress.advance(len(batch.ids))
-
-
-def _write(store: Store, split: str, chunk: int, parts: list[tuple[Batch, Any]]) -> None:
-    features = np.concatenate([features for _, features in parts])
-    labels = np.concatenate([batch.labels for batch, _ in parts])
-    ids = [name for batch, _ in parts for name in batch.ids]
-    skipped: list[Skipped] = []
-    first = 0
-    for batch, _ in parts:
-        skipped += [image._replace(row=first + image.row) for image in batch.skipped]
-        first += len(batch.ids)
-    features[[image.row for image in skipped]] = 0
-    write_chunk(store, split, chunk, features, labels, ids, skipped)
+def _changes(table: list[Entry], before: list[Entry]) -> list[str]:
+    """What is said of images that are gone or have moved since the run before."""
+    were = {(entry.split, entry.id) for entry in before if entry.is_gone}
+    gone = [entry for entry in table if entry.is_gone and (entry.split, entry.id) not in were]
+    moved = {entry.id for entry in gone} & moves(table).keys()
+    notes = []
+    if moved:
+        notes.append(f"{len(moved)} images have moved; they are known by their bytes")
+    if len(gone) > len(moved):
+        notes.append(f"{len(gone) - len(moved)} images are gone; their features are kept")
+    return notes

@@ -38,10 +38,12 @@ class LoadedPool:
     Attributes:
       description: what it is, in one line; printing a pool shows it and reads no features.
       read: gives the pool and the facts; called once at the most.
+      notes: what the user should know of where it is from, a sentence each.
     """
 
     description: str
     read: Callable[[], tuple[Pool, PoolFacts]] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"pool of {self.description}"

@@ -9,7 +9,7 @@ import numpy as np
 from jal import schema
 from jal.core.types import Pool
 from jal.data import npz
-from jal.data.source import held_out
+from jal.data.held_out import held_out
 from jal.errors import JalError
 from jal.pools.arrays import LoadedPool, PoolFacts, from_arrays
 from jal.pools.config import nothing_at
@@ -77,7 +77,7 @@ def from_store(
       path: a folder that `jal embed` wrote, or a gs:// prefix; or the store itself.
       name: the dataset's name, for tables; empty takes the store's.
       backbone: what made the features, for tables; empty takes the store's.
-      test_fraction: held out of every class, by the images' ids, where there is no test split.
+      test_fraction: held out where there is no test split, by the images' ids or groups alone.
 
     Raises:
       JalError: when there is no finished store or it lacks a split, which its manifest alone tells;
@@ -102,6 +102,11 @@ def from_store(
         else:
             train_rows, test_rows = _held_out(train_rows, test_fraction)
         known = test_rows.labels >= 0  # there is nothing to measure on the others
+        if not test and not (len(train_rows.ids) and known.any()):
+            raise JalError(
+                f"{store.path}: pool.test_fraction={test_fraction} leaves {len(train_rows.ids)} images, and "
+                f"holds out {known.sum()} that have a label; give another share."
+            )
         try:
             loaded = from_arrays(
                 train_rows.features,
@@ -117,17 +122,20 @@ def from_store(
             raise JalError(f"{store.path}: {error}") from error
         return loaded.read()
 
-    return LoadedPool(store.describe(), read)
+    return LoadedPool(store.describe(), read, store.notes)
 
 
 def _held_out(rows: SplitData, fraction: float) -> tuple[SplitData, SplitData]:
     """The rows of a split that stay, and those that are held out, each in their order."""
-    held = held_out(list(zip(rows.ids, rows.labels.tolist(), strict=True)), fraction)
-    test = np.isin(np.arange(len(rows.labels)), sorted(held))
+    test = np.zeros(len(rows.ids), bool)
+    test[sorted(held_out(rows.groups or rows.ids, fraction))] = True
 
     def take(mask: np.ndarray) -> SplitData:
-        ids = tuple(rows.ids[row] for row in np.flatnonzero(mask))
-        return SplitData(rows.features[mask], rows.labels[mask], ids)
+        ids, groups = (
+            tuple(name for name, wanted in zip(names, mask, strict=bool(names)) if wanted)
+            for names in (rows.ids, rows.groups)
+        )
+        return SplitData(rows.features[mask], rows.labels[mask], ids, groups)
 
     return take(~test), take(test)
 
@@ -161,10 +169,11 @@ def notes(loaded: LoadedPool) -> list[str]:
     pool, numbers = loaded.pool, tuple(map(str, range(loaded.pool.num_classes)))
     known = np.concatenate([np.asarray(pool.labels), np.asarray(pool.test_labels)])
     if loaded.facts.class_names != numbers or (known == 0).any():
-        return []
+        return [*loaded.notes]
     return [
+        *loaded.notes,
         f"{loaded.facts.name}: class 0 has no row, so there is one class more than there are; number "
-        "the classes from 0"
+        "the classes from 0",
     ]
 
 

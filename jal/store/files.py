@@ -56,42 +56,50 @@ def remove_file(path: str, name: str) -> None:
 
 
 def open_array(
-    path: str, name: str, shape: Sequence[int], rows: int, dtype: str, *, create: bool
+    path: str,
+    name: str,
+    shape: Sequence[int] | None,
+    rows: int,
+    dtype: str,
+    *,
+    create: bool = False,
 ) -> Any:
     """A zarr array of the store.
 
     Args:
       path: the store's.
       name: of the array, below it.
-      shape: of the array.
+      shape: of the array; None: whatever it is.
       rows: how many of its rows a chunk has; chunk i is the file `chunk_file(name, i, ...)`.
       dtype: zarr's name.
-      create: make it if missing.
+      create: make it if missing, and longer where it is shorter than `shape`.
     """
     import tensorstore as ts
 
+    metadata: dict[str, Any] = {
+        "data_type": dtype,
+        # The checksum also covers what pads the last chunk: no altered byte goes unseen.
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+    }
+    if shape is not None:
+        chunk = [rows, *shape[1:]]
+        metadata["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": chunk}}
+    is_new = create and read_file(path, f"{name}/zarr.json") is None
+    if shape is not None and (is_new or not create):
+        metadata["shape"] = list(shape)
     with told(path, name):
-        return ts.open(
+        array = ts.open(
             {
                 "driver": "zarr3",
                 "kvstore": kvstore_spec(f"{path.rstrip('/')}/{name}/"),
-                "metadata": {
-                    "shape": list(shape),
-                    "data_type": dtype,
-                    "chunk_grid": {
-                        "name": "regular",
-                        "configuration": {"chunk_shape": [rows, *shape[1:]]},
-                    },
-                    # The checksum also covers what pads the last chunk: no altered byte goes unseen.
-                    "codecs": [
-                        {"name": "bytes", "configuration": {"endian": "little"}},
-                        {"name": "crc32c"},
-                    ],
-                },
+                "metadata": metadata,
             },
             open=True,
-            create=create,
+            create=is_new,
         ).result()
+        if create and shape is not None and array.shape[0] < shape[0]:
+            array = array.resize(exclusive_max=list(shape), expand_only=True).result()
+    return array
 
 
 def chunk_file(name: str, chunk: int, dimensions: int) -> str:

@@ -1,15 +1,17 @@
-"""The embedding store: chunked zarr arrays and a manifest, on disk or in a bucket.
+"""The embedding store: features in chunks, and a table of the images beside them; on disk or in a bucket.
 
 Layout, the same under a folder or a `gs://` prefix:
 
-    manifest.json                what made it: model, data, preprocessing, versions
-    <split>/features             zarr f[N, D], one chunk a run of `chunk_rows` images
-    <split>/labels               zarr i32[N], chunked alike; -1 where not known
-    <split>/records/<chunk>.json ids, images left out, and a digest of these and the chunk's rows
+    manifest.json        what made the features, and which table holds
+    features             zarr f[rows, D], one chunk a run of at most `chunk_rows` images
+    records/<chunk>.json what each row of a chunk is the image of, and a digest of this and the rows
+    images-<mark>.csv    the images: id, split, label, group, and the row of each
 
-A chunk counts as done once its record is there, and the record is written last, so a run that is
-killed loses the chunk under way and nothing else. Rows of images that were left out stay in the
-arrays as zeros, so that no row depends on another's being readable; reading drops them.
+What a store is (`request`) depends on the model and on how images are read, not on which images there
+are, nor on their labels and splits: these are the table, which is written whole under a new name before
+the manifest names it. A chunk counts as done once its record is there, and the record is written last,
+so a run that is killed loses the chunk under way and nothing else. Chunks are only added, so rows stay
+where they are. Rows of images that were left out are zeros.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jal.errors import JalError
-from jal.schema import LOCK, shown
-from jal.store.checks import DTYPES, FORMAT, read_manifest
+from jal.schema import LOCK
+from jal.store.checks import DTYPES, FORMAT, OLDER, read_manifest
 from jal.store.files import names, read_file, write_file
 
 MANIFEST = "manifest.json"
@@ -44,7 +46,7 @@ class Store:
 
     @property
     def splits(self) -> dict[str, int]:
-        """Images by split, those left out included."""
+        """Images by split, those left out included and those gone from the source not."""
         return dict(self.manifest["splits"])
 
     @property
@@ -54,7 +56,7 @@ class Store:
 
     @property
     def chunk_rows(self) -> int:
-        """Images a chunk."""
+        """Images a chunk, at most."""
         return self.manifest["request"]["store"]["chunk_rows"]
 
     @property
@@ -62,14 +64,25 @@ class Store:
         """D, the length of a feature."""
         return self.manifest["request"]["store"]["dimension"]
 
-    def chunks(self, split: str) -> range:
-        """The chunk numbers of a split."""
-        return range(-(-self.splits[split] // self.chunk_rows))
+    @property
+    def data(self) -> dict[str, Any]:
+        """The `data` settings that it was last embedded from; empty where the store is of version 1."""
+        return dict(self.manifest["about"].get("settings", {}))
 
-    def rows(self, split: str, chunk: int) -> range:
-        """The rows of a chunk."""
-        first = chunk * self.chunk_rows
-        return range(first, min(first + self.chunk_rows, self.splits[split]))
+    @property
+    def is_older(self) -> bool:
+        """Whether it is of the older layout, which sweeps read and `jal embed` brings up to date."""
+        return self.manifest["format"] == OLDER
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of it, a sentence each."""
+        if not self.is_older:
+            return ()
+        return (
+            f"{self.path} is of the older layout, with labels among the features; it is read as before, "
+            "and jal embed with the same config brings it up to date without embedding again.",
+        )
 
     def describe(self) -> str:
         """One line: data, model, sizes."""
@@ -98,10 +111,10 @@ def create(
 
     Args:
       path: a folder or bucket prefix; made if missing.
-      request: what decides the rows: model, data, preprocessing, and `store` with dtype,
-        dimension and chunk_rows. JSON values only.
-      about: what is worth knowing but decides nothing: names and versions.
-      splits: images by split.
+      request: what decides the features: model, preprocessing, how images are read, and `store` with
+        dtype, dimension and chunk_rows. JSON values only.
+      about: what is worth knowing but decides nothing: names, versions, `settings`.
+      splits: images by split, as planned.
       class_names: by label.
 
     Raises:
@@ -113,22 +126,34 @@ def create(
         raise JalError(f"store.dtype is {request['store']['dtype']!r}; choose {', '.join(DTYPES)}.")
     if not is_free(path):
         store = open_store(path)
-        differences = _differences(store.manifest["request"], request)
+        stored = dict(store.manifest["request"])
+        if store.is_older:  # which knew its images, and how they are read, by one fingerprint
+            stored["data"] = request.get("data")
+        differences = _differences(stored, request)
         if differences:
             raise JalError(
                 f"{path} holds embeddings made another way: {'; '.join(differences)}. "
                 "Give another --store, or delete that one."
             )
-        if store.splits != dict(splits):
-            raise JalError(
-                f"{_at(path)}: splits is {shown(store.splits)}; its images are {shown(dict(splits))}."
-            )
         return store
+    return start(path, request, about, splits, class_names)
+
+
+def start(
+    path: str,
+    request: Mapping[str, Any],
+    about: Mapping[str, Any],
+    splits: Mapping[str, int],
+    class_names: Sequence[str],
+) -> Store:
+    """Writes the manifest of a store without a table; the arguments are those of `create`."""
     manifest = {
         "format": FORMAT,
         "complete": False,
-        "request": request,
-        "about": dict(about),
+        "request": dict(request),
+        "about": {"settings": {}, **about},
+        "source": "",
+        "images": None,
         "class_names": list(class_names),
         "splits": dict(splits),
         "skipped": {},
@@ -155,11 +180,7 @@ def open_store(path: str) -> Store:
     content = read_file(path, MANIFEST)
     if content is None:
         raise JalError(f"{path} is no embedding store: it has no {MANIFEST}; jal embed makes one.")
-    return Store(path, read_manifest(content, _at(path)))
-
-
-def _at(path: str) -> str:
-    return f"{path.rstrip('/')}/{MANIFEST}"
+    return Store(path, read_manifest(content, f"{path.rstrip('/')}/{MANIFEST}"))
 
 
 def dump(value: Mapping[str, Any]) -> bytes:
@@ -179,8 +200,4 @@ def _differences(stored: Any, asked: Any, where: str = "") -> list[str]:
                 stored.get(name), asked.get(name), f"{where}.{name}".lstrip(".")
             )
         ]
-    if stored == asked:
-        return []
-    if where == "data.fingerprint":
-        return ["its images, their labels or their sizes in bytes are not those of now"]
-    return [f"{where} is {stored} there and {asked} here"]
+    return [] if stored == asked else [f"{where} is {stored} there and {asked} here"]

@@ -1,4 +1,4 @@
-"""The rows of a store: written chunk by chunk, read back and checked against their records."""
+"""The features of a store: written chunk by chunk, read back and checked against their records."""
 
 from __future__ import annotations
 
@@ -8,186 +8,173 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from jal.errors import JalError
+from jal.store import older
 from jal.store.files import chunk_file, open_array, remove_file, told, write_file
-from jal.store.manifest import MANIFEST, Store, dump
-from jal.store.records import digest, read_record, record_file, recorded
+from jal.store.manifest import Store
+from jal.store.records import Row, dump_record, read_record, record_file, recorded, rows_of
+from jal.store.split_data import SplitData
+from jal.store.table import Entry, read_table
 
+FEATURES = "features"
 _READ_AHEAD = 16
 T = TypeVar("T")
 
 
-class SplitData(NamedTuple):
-    """A split in memory.
-
-    Attributes:
-      features: f[n, D] in the stored dtype; images that were left out are not in it.
-      labels: i32[n]; -1 where not known.
-      ids: one a row.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    ids: tuple[str, ...]
-
-
-def missing_chunks(store: Store, split: str) -> list[int]:
-    """The chunks that are not there yet, in order."""
-    done = recorded(store, split)
-    return [chunk for chunk in store.chunks(split) if chunk not in done]
+def forget_damaged(store: Store) -> dict[int, Row]:
+    """Removes chunks that are truncated or altered, and says of what images the rows of the others are."""
+    found: dict[int, Row] = {}
+    chunks = recorded(store)
+    if not chunks:
+        return found
+    grow(store, chunks[-1] + 1)  # in case the array's own file is gone
+    for chunk, content in _read_chunks(store, chunks):
+        if isinstance(content, str):
+            # The array's file too: writing a shorter chunk would read what is there.
+            for name in (record_file(chunk), chunk_file(FEATURES, chunk, 2)):
+                remove_file(store.path, name)
+        else:
+            first = chunk * store.chunk_rows
+            found |= {first + position: row for position, row in enumerate(content.rows)}
+    return found
 
 
-def forget_damaged(store: Store) -> None:
-    """Removes chunks that are truncated or altered, so that they count as missing."""
-    for split in store.splits:
-        _arrays(store, split, create=True)
-        for chunk, content in _read_chunks(store, split, sorted(recorded(store, split))):
-            if isinstance(content, str):
-                # The arrays' files too: writing a last, shorter chunk would read what is there.
-                for name in (
-                    record_file(split, chunk),
-                    chunk_file(f"{split}/features", chunk, 2),
-                    chunk_file(f"{split}/labels", chunk, 1),
-                ):
-                    remove_file(store.path, name)
+def grow(store: Store, chunks: int) -> Any:
+    """The array of features, with room for so many chunks at least."""
+    shape = (chunks * store.chunk_rows, store.dimension)
+    return open_array(store.path, FEATURES, shape, store.chunk_rows, _dtype(store), create=True)
 
 
-def write_chunk(
-    store: Store,
-    split: str,
-    chunk: int,
-    features: np.ndarray,
-    labels: np.ndarray,
-    ids: Sequence[str],
-    skipped: Sequence[tuple[int, str, str]] = (),
-) -> None:
+def write_chunk(store: Store, chunk: int, features: np.ndarray, rows: Sequence[Row]) -> None:
     """Writes one chunk and then its record; returns when both are stored.
 
     Args:
       store: from `create`.
-      split, chunk: which.
-      features: f[rows, D]; rows of images that were left out are zero.
-      labels: i[rows].
-      ids: one a row.
-      skipped: the images that were left out: row, id and reason of each.
+      chunk: its number, which has no record yet.
+      features: f[n, D], n at most `chunk_rows`; rows of images that were left out are zero.
+      rows: n, of one split.
 
     Raises:
       JalError: a feature is not finite in the stored dtype.
     """
-    rows = store.rows(split, chunk)
-    region = slice(rows.start, rows.stop)
-    features_array, labels_array = _arrays(store, split, create=True)
+    array = grow(store, chunk + 1)
     with np.errstate(over="ignore"):  # what overflows is reported below
-        stored = features.astype(features_array.dtype.numpy_dtype)
+        stored = features.astype(array.dtype.numpy_dtype)
     finite = np.isfinite(stored.astype(np.float32)).all(axis=1)
     if not finite.all():
-        bad = int(np.argmin(finite))
+        bad = rows[int(np.argmin(finite))].id
         raise JalError(
-            f"The features of {ids[bad]} are not finite as {stored.dtype}; "
+            f"The features of {bad} are not finite as {stored.dtype}; "
             "set store.dtype=float32, and model.dtype=float32 if they still are not."
         )
-    labels = labels.astype(np.int32)
+    first = chunk * store.chunk_rows
+    # A killed run may have left it, and what is written beside that would be read with it.
+    remove_file(store.path, chunk_file(FEATURES, chunk, 2))
     with told(store.path):
-        pending = [features_array[region].write(stored), labels_array[region].write(labels)]
-        for write in pending:
-            write.result()
-    record: dict[str, Any] = {"ids": list(ids), "skipped": [list(image) for image in skipped]}
-    record["sha256"] = digest(stored, labels, record)
-    write_file(store.path, record_file(split, chunk), dump(record))
-
-
-def finish(store: Store) -> Store:
-    """Marks a store complete and lists in its manifest the images that were left out."""
-    skipped = {
-        split: [
-            [image[1], image[2]]
-            for chunk in store.chunks(split)
-            for image in _require(store, split, chunk, read_record(store, split, chunk))["skipped"]
-        ]
-        for split in store.splits
-    }
-    manifest = {**store.manifest, "complete": True, "skipped": skipped}
-    write_file(store.path, MANIFEST, dump(manifest))
-    return Store(store.path, manifest)
+        array[first : first + len(stored)].write(stored).result()
+    write_file(store.path, record_file(chunk), dump_record(rows[0].split, rows, stored))
 
 
 def read(store: Store, split: str) -> SplitData:
-    """Reads a split into memory and checks every chunk against its record.
+    """Reads a split into memory and checks every chunk that it needs against its record.
 
     Raises:
-      JalError: no such split, the store is unfinished, or a chunk is truncated or altered; it is
-        named.
+      JalError: no such split, the store is unfinished, its table is altered, or a chunk is truncated or
+        altered; it is named.
     """
     if split not in store.splits:
         raise JalError(f"{store.path} has no split {split!r}; it has {', '.join(store.splits)}.")
-    chunks = store.chunks(split)
-    missing = len(chunks) - len(recorded(store, split))
+    if store.is_older:
+        return older.read(store, split)
+    entries = [entry for entry in read_table(store) if entry.split == split and entry.is_there]
+    features = _features(store, entries)
+    number = {name: label for label, name in enumerate(store.class_names)} | {"": -1}
+    return SplitData(
+        features,
+        np.array([number[entry.label] for entry in entries], np.int32),
+        tuple(entry.id for entry in entries),
+        tuple(entry.group for entry in entries) if any(entry.group for entry in entries) else (),
+    )
+
+
+def _features(store: Store, entries: Sequence[Entry]) -> np.ndarray:
+    """f[n, D] of some images."""
+    rows = np.array([entry.row for entry in entries], np.int64)
+    at, within = np.divmod(rows, store.chunk_rows)
+    needed = np.unique(at).tolist()
+    missing = {*needed} - {*recorded(store)}
     if missing:
         raise JalError(
-            f"{store.path} is unfinished: {missing} of {len(chunks)} chunks of {split} are not there "
-            "yet; run jal embed again to finish it."
+            f"{store.path} is unfinished: {len(missing)} of {len(needed)} chunks are not there; run "
+            "jal embed again with the same config to make them."
         )
-    dtype = _arrays(store, split)[0].dtype.numpy_dtype
-    features = np.empty((store.splits[split], store.dimension), dtype)
-    labels = np.empty(len(features), np.int32)
-    ids: list[str] = []
-    keep = np.ones(len(features), bool)
-    for chunk, content in _read_chunks(store, split, chunks):
-        rows = store.rows(split, chunk)
-        found = _require(store, split, chunk, content)
-        features[rows.start : rows.stop] = found.features
-        labels[rows.start : rows.stop] = found.labels
-        keep[[rows.start + image[0] for image in found.record["skipped"]]] = False
-        ids += found.record["ids"]
-    kept = tuple(name for name, wanted in zip(ids, keep, strict=True) if wanted)
-    return SplitData(features[keep], labels[keep], kept)
+    by_chunk = np.argsort(at, kind="stable")
+    ends = np.searchsorted(at[by_chunk], needed, side="right").tolist()
+    features: np.ndarray | None = None
+    for (chunk, content), start, end in zip(
+        _read_chunks(store, needed), [0, *ends], ends, strict=False
+    ):
+        found, places = _require(store, chunk, content), by_chunk[start:end]
+        if features is None:
+            features = np.empty((len(rows), store.dimension), found.features.dtype)
+        marks = [row.mark for row in found.rows]
+        for place, position in zip(places.tolist(), within[places].tolist(), strict=True):
+            if position >= len(marks) or marks[position] != entries[place].mark:
+                raise JalError(
+                    f"{store.path}: row {rows[place]} is not that of {entries[place].id}; run jal "
+                    "embed again with the same config."
+                )
+        features[places] = found.features[within[places]]
+    return np.empty((0, store.dimension), np.float32) if features is None else features
 
 
 class _Chunk(NamedTuple):
     features: np.ndarray
-    labels: np.ndarray
-    record: dict[str, Any]
+    rows: list[Row]
 
 
-def _read_chunks(
-    store: Store, split: str, chunks: Sequence[int]
-) -> Iterator[tuple[int, _Chunk | str]]:
+def _read_chunks(store: Store, chunks: Sequence[int]) -> Iterator[tuple[int, _Chunk | str]]:
     """Each chunk in turn, read ahead; in its place what is wrong where it is not what it was."""
-    arrays = _arrays(store, split)
-    pending: dict[int, list[Any]] = {}
+    if not chunks:
+        return
+    array = open_array(store.path, FEATURES, None, store.chunk_rows, _dtype(store))
+    pending: dict[int, tuple[dict[str, Any] | str, Any]] = {}
     for position, chunk in enumerate(chunks):
         for ahead in chunks[position : position + _READ_AHEAD]:
             if ahead not in pending:
-                rows = store.rows(split, ahead)
-                pending[ahead] = [array[rows.start : rows.stop].read() for array in arrays]
-        record = read_record(store, split, chunk)
+                pending[ahead] = _begin(store, array, ahead)
+        record, part = pending.pop(chunk)
+        if isinstance(record, str):
+            yield chunk, record
+            continue
         try:
-            features, labels = (part.result() for part in pending.pop(chunk))
+            features = part.result()
         except ValueError:  # what TensorStore raises for a chunk that fails its checksum
             yield chunk, "its checksum is another"
             continue
-        if isinstance(record, str):
-            yield chunk, record
-        elif record["sha256"] != digest(features, labels, record):
-            yield chunk, f"{record_file(split, chunk)}: ids, skipped and sha256 are not the rows'"
-        else:
-            yield chunk, _Chunk(features, labels, record)
+        rows = rows_of(record, features, chunk)
+        yield chunk, rows if isinstance(rows, str) else _Chunk(features, rows)
 
 
-def _require(store: Store, split: str, chunk: int, content: T | str) -> T:
+def _begin(store: Store, array: Any, chunk: int) -> tuple[dict[str, Any] | str, Any]:
+    """The record of a chunk, and its rows on their way."""
+    record = read_record(store, chunk)
+    if isinstance(record, str):
+        return record, None
+    first = chunk * store.chunk_rows
+    last = first + len(record["rows"])
+    if array.shape[1:] != (store.dimension,) or array.shape[0] < last:
+        return f"{FEATURES}/zarr.json is of another shape, {list(array.shape)}", None
+    return record, array[first:last].read()
+
+
+def _require(store: Store, chunk: int, content: T | str) -> T:
     if isinstance(content, str):
         raise JalError(
-            f"Chunk {chunk} of {split} in {store.path} is truncated or altered ({content}); run jal "
+            f"Chunk {chunk} of {store.path} is truncated or altered ({content}); run jal "
             "embed again with the same config to make it anew."
         )
     return content
 
 
-def _arrays(store: Store, split: str, *, create: bool = False) -> tuple[Any, Any]:
-    """The features and labels of a split."""
-    images, dtype = store.splits[split], store.manifest["request"]["store"]["dtype"]
-    rows, path = store.chunk_rows, store.path
-    wide = (images, store.dimension)
-    return (
-        open_array(path, f"{split}/features", wide, rows, dtype, create=create),
-        open_array(path, f"{split}/labels", (images,), rows, "int32", create=create),
-    )
+def _dtype(store: Store) -> str:
+    return store.manifest["request"]["store"]["dtype"]

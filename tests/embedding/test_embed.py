@@ -120,7 +120,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_bytes(
     whole: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     words = arguments(images, model, tmp_path / "store")
-    records = tmp_path / "store" / "train" / "records"
+    records = tmp_path / "store" / "records"
     done: list[int] = []
     for chunk, recorded in ((3, False), (1, True), (2, False)):
         killed = processes.start(run_mortal, words, chunk, recorded)
@@ -151,7 +151,7 @@ def test_damaged_chunks_of_a_finished_store_are_made_anew(
 ) -> None:
     store = tmp_path / "store"
     shutil.copytree(whole, store)
-    chunk = store / "train" / "features" / "c" / "5" / "0"  # the last, which is not full
+    chunk = store / "features" / "c" / "5" / "0"  # the last of train, which is not full
     content = chunk.read_bytes()
     if how == "truncated":
         chunk.write_bytes(content[:-9])
@@ -160,7 +160,7 @@ def test_damaged_chunks_of_a_finished_store_are_made_anew(
     elif how == "gone":
         chunk.unlink()
     else:
-        (store / "train" / "records" / "5.json").write_text("{}")
+        (store / "records" / "5.json").write_text("{}")
     assert main(arguments(images, model, store)) == 0
     assert digests(store) == digests(whole)
 
@@ -188,7 +188,8 @@ def test_another_model_or_size_is_refused_with_the_difference(
         ("--config.model.image_size=42", r"model\.image_size is \[28, 28\] there and \[42, 42\]"),
         ("--config.store.dtype=float32", r"store\.dtype is float16 there and float32 here"),
         (f"--config.model.name={FOLDER / 'vit'}", r"model\.fingerprint is"),
-        ("--config.data.path=" + str(images / "train"), r"its images, their labels or their sizes"),
+        ("--config.data.white=4095", r"data\.white is 0 there and 4095 here"),
+        ("--config.data.page=1", r"data\.page is 0 there and 1 here"),
     ):
         assert main(arguments(images, model, whole, change)) == 2
         error = capsys.readouterr().err
@@ -224,7 +225,13 @@ def test_what_a_sweep_will_miss_is_said_at_once(
     shutil.copytree(images / "test" / "a", tmp_path / "images")
     assert main(arguments(tmp_path / "images", model, tmp_path / "store")) == 0
     said = capsys.readouterr().out
-    assert "no image has a label" in said
+    said = " ".join(said.split())
+    assert "no image has a label. Such a store is for labelling, by jal label, jal next" in said
+    assert "a sweep needs labels" in said
+    assert "test_fraction" not in said
+    words = arguments(images / "test", model, tmp_path / "labelled")
+    assert main(words) == 0
+    said = " ".join(capsys.readouterr().out.split())
     assert "a sweep holds a test split out of it with --config.pool.test_fraction=0.2" in said
 
 

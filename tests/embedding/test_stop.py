@@ -14,7 +14,7 @@ from fixtures.make_backbone_fixtures import FOLDER
 from PIL import Image
 
 from jal.cli import main
-from jal.embedding import run
+from jal.embedding import fill
 from jal.schema import LOCK
 from jal.settings.lock import hold
 from jal.store import manifest as stores
@@ -59,13 +59,14 @@ def contents(store: Path) -> dict[str, bytes]:
 
 def run_until(command: list[str], number: int) -> int:
     """The command; it is sent a signal when its first chunk is written."""
-    write = run._write
+    write = fill._write
 
-    def signalling(*arguments: object) -> None:
-        write(*arguments)  # type: ignore[arg-type]
+    def signalling(*arguments: object) -> object:
+        rows = write(*arguments)  # type: ignore[arg-type]
         os.kill(os.getpid(), number)
+        return rows
 
-    run._write = signalling  # type: ignore[assignment]
+    fill._write = signalling  # type: ignore[assignment]
     return main(command)
 
 
@@ -78,7 +79,7 @@ def test_a_signal_stops_it_between_batches_and_the_same_command_goes_on(
     assert stopped.ends() == 130, stopped.err
     assert stopped.err.splitlines() == ["jal: interrupted; the same command goes on from here"]
     assert stopped.out.count("stopping after this batch; once more to stop at once") == 1
-    records = tmp_path / "store" / "train" / "records"
+    records = tmp_path / "store" / "records"
     assert [path.name for path in records.glob("*.json")] == ["0.json"]
     output = processes.jal(*command).succeeds()
     assert "train: 8 of 20 images are there already" in output

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import jal
-from jal.data.loader import Skipped
 from jal.errors import JalError
 from jal.pools.features import load_pool
 from jal.settings.lock import hold
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
+from jal.store import table
 from jal.store.files import kvstore_spec
+from jal.store.records import Row, recorded
 
 SIZES = {"train": 7, "test": 3}
 NAMES = ("ant", "bee", "cat")
@@ -28,7 +29,7 @@ ABOUT = {"data": "insects", "model": "tiny", "versions": {}}
 def request(dtype: str = "float16", **model: Any) -> dict[str, Any]:
     return {
         "model": {"fingerprint": "m", "feature": "pooled", "dtype": "float32", **model},
-        "data": {"fingerprint": "d", "splits": SIZES},
+        "data": {"white": 0, "page": 0, "channels": []},
         "preprocessing": {"resize": [4, 4], "crop": None},
         "store": {"dtype": dtype, "dimension": 5, "chunk_rows": 3},
     }
@@ -39,22 +40,42 @@ def features(split: str) -> np.ndarray:
     return rows.astype(np.float32)
 
 
+def begin(path: str, dtype: str = "float16") -> stores.Store:
+    return stores.create(path, request(dtype), ABOUT, SIZES, NAMES)
+
+
 def fill(path: str, dtype: str = "float16", skipped: int | None = None) -> stores.Store:
-    store = stores.create(path, request(dtype), ABOUT, SIZES, NAMES)
-    for split in SIZES:
-        for chunk in store_rows.missing_chunks(store, split):
-            rows = store.rows(split, chunk)
-            bad = split == "train" and skipped is not None and skipped in rows
-            store_rows.write_chunk(
-                store,
-                split,
-                chunk,
-                features(split)[rows.start : rows.stop],
-                np.array([(row + 1) % 3 for row in rows]),
-                [f"{split}-{row}" for row in rows],
-                [Skipped(skipped - rows.start, f"train-{skipped}", "torn")] if bad else [],
-            )
-    return store_rows.finish(store)
+    """A finished store: chunks 0 to 2 are of train, 3 of test."""
+    store = begin(path, dtype)
+    entries, chunk = [], 0
+    for split, count in SIZES.items():
+        for first in range(0, count, 3):
+            rows = [
+                Row(
+                    split,
+                    f"{split}-{row}",
+                    f"{split} {row}",
+                    9,
+                    1,
+                    "torn" * (split[1] == "r" and row == skipped),
+                )
+                for row in range(first, min(first + 3, count))
+            ]
+            store_rows.write_chunk(store, chunk, features(split)[first : first + 3], rows)
+            entries += [
+                table.Entry(
+                    row.id,
+                    split,
+                    NAMES[(first + at + 1) % 3],
+                    "",
+                    3 * chunk + at,
+                    *row[2:5],
+                    left_out=row.left_out,
+                )
+                for at, row in enumerate(rows)
+            ]
+            chunk += 1
+    return table.commit(store, entries, NAMES, [*SIZES], ABOUT, "source")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
@@ -102,15 +123,16 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 def chunk_files(folder: Path) -> list[Path]:
     """The files of the arrays' chunks, and of the records."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "zarr" not in path.name
-                  and path.name != stores.MANIFEST)  # fmt: skip
+    return sorted(
+        path for path in folder.rglob("*/*") if path.is_file() and "zarr" not in path.name
+    )
 
 
 @pytest.mark.parametrize("how", ["truncated", "altered", "absent"])
 def test_damage_to_any_chunk_or_record_is_found_and_named(tmp_path: Path, how: str) -> None:
     fill(str(tmp_path / "whole"))
     files = chunk_files(tmp_path / "whole")
-    assert len(files) == 4 * 3
+    assert len(files) == 4 * 2
     for file in files:
         folder = tmp_path / "damaged"
         shutil.copytree(tmp_path / "whole", folder)
@@ -121,18 +143,24 @@ def test_damage_to_any_chunk_or_record_is_found_and_named(tmp_path: Path, how: s
         else:
             content[len(content) // 2] ^= 0x40
             target.write_bytes(content if how == "altered" else content[: len(content) // 2])
-        split = target.relative_to(folder).parts[0]
-        with pytest.raises(JalError, match=f"of {split}"):
-            store_rows.read(stores.open_store(str(folder)), split)
+        chunk = next(part for part in target.relative_to(folder).parts if part[0].isdigit())[0]
+        split = "test" if chunk == "3" else "train"
+        match = f"Chunk {chunk} of .* truncated or altered|1 of . chunks are not there"
+        store = stores.open_store(str(folder))
+        with pytest.raises(JalError, match=match):
+            store_rows.read(store, split)
+        store_rows.read(store, "train" if split == "test" else "test")
+        known = store_rows.forget_damaged(store)
+        assert {row // 3 for row in known} == {0, 1, 2, 3} - {int(chunk)}
         shutil.rmtree(folder)
 
 
 def test_values_the_stored_type_cannot_hold_are_an_error(tmp_path: Path) -> None:
-    store = stores.create(str(tmp_path), request(), ABOUT, SIZES, NAMES)
+    store = begin(str(tmp_path))
     rows = np.full((3, 5), 1e6, np.float32)
     with pytest.raises(JalError, match=r"features of a are not finite as float16.*store\.dtype"):
-        store_rows.write_chunk(store, "train", 0, rows, np.zeros(3), ["a", "b", "c"])
-    assert store_rows.missing_chunks(store, "train") == [0, 1, 2]
+        store_rows.write_chunk(store, 0, rows, [Row("train", name, name, 1, 1) for name in "abc"])
+    assert recorded(store) == []
 
 
 def test_pool_loads_a_store_and_takes_its_names(tmp_path: Path) -> None:
@@ -147,12 +175,12 @@ def test_pool_loads_a_store_and_takes_its_names(tmp_path: Path) -> None:
 
 def test_pool_of_a_store_says_what_it_is_before_it_reads(tmp_path: Path) -> None:
     fill(str(tmp_path))
-    for chunk in (tmp_path / "train" / "features" / "c").rglob("*"):
+    for chunk in (tmp_path / "features" / "c").rglob("*"):
         if chunk.is_file():
             chunk.unlink()
     loaded = load_pool(str(tmp_path))
     assert "insects × tiny: 7 train, 3 test images, 3 classes" in repr(loaded)
-    with pytest.raises(JalError, match=r"Chunk 0 of train .* is truncated or altered"):
+    with pytest.raises(JalError, match=r"Chunk 0 of .* is truncated or altered"):
         _ = loaded.pool
 
 
@@ -170,6 +198,8 @@ def test_pool_of_an_unfinished_or_absent_store_is_refused_from_the_manifest(tmp_
     store = stores.create(str(tmp_path), request(), ABOUT, SIZES, NAMES)
     with pytest.raises(JalError, match="is unfinished"):
         load_pool(str(tmp_path))
+    with pytest.raises(JalError, match="is unfinished"):
+        store_rows.read(store, "train")
     manifest = {**store.manifest, "splits": {"train": 7}}
     (tmp_path / stores.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(JalError, match="has the splits train; a pool needs train and test"):
@@ -215,7 +245,7 @@ def change(value: Any, name: str, instead: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("format", 1, 'format is 1; it must be "jal embeddings, version 1"'),
+        ("format", 1, 'format is 1; it must be "jal embeddings, version 2"'),
         ("complete", 1, "complete is 1; it must be true or false"),
         ("class_names", "ant", 'class_names is "ant"; it must be a list, each text'),
         ("class_names", [1], r"class_names is \[1\]; it must be a list, each text"),
@@ -233,6 +263,11 @@ def change(value: Any, name: str, instead: Any) -> Any:
         ("request.model", ..., "lacks request.model; request.model.feature must be text"),
         ("request.store.dtype", "int8", 'request.store.dtype is "int8"; it must be one of float16'),
         ("request.store.dimension", 5.0, "request.store.dimension is 5.0; it must be a whole number"),
+        ("images", None, "images is null; it must be an object"),
+        ("images.file", "../x.csv", r'images.file is "../x.csv"; it must be the name of a table'),
+        ("images.sha256", 7, "images.sha256 is 7; it must be text"),
+        ("source", ..., "lacks source; source must be text"),
+        ("about.settings", "x", 'about.settings is "x"; it must be an object'),
         ("request.store.chunk_rows", 0, "request.store.chunk_rows is 0; it must be a whole number"),
     ],
 )  # fmt: skip
@@ -245,19 +280,26 @@ def test_a_manifest_of_other_values_is_said_with_the_field(
         stores.open_store(str(tmp_path))
 
 
+ROW = ["a", "m", 9, 1, ""]
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (b"[]", r"train/records/1\.json is \[\]; it must be the record of a chunk, an object"),
-        (b"\xff{}", r"train/records/1\.json is not valid JSON \(.*\)"),
-        (b"[" * 99_999, r"train/records/1\.json is not valid JSON"),
-        ({"ids": ...}, r"train/records/1\.json lacks ids; ids must be a list of 3, each text"),
-        ({"ids": ["a"]}, r'ids is \["a"\]; it must be a list of 3'),
-        ({"ids": [1, 2, 3]}, r"ids is \[1, 2, 3\]; it must be a list of 3, each text"),
-        ({"ids": ["a", "b", "\ud800"]}, r"train/records/1\.json: ids, skipped and sha256 are not the rows'"),
-        ({"skipped": [[3, "a", "b"]]}, r"skipped is .*; it must be a list, each \[row from 0 to 2"),
-        ({"skipped": [[True, "a", "b"]]}, r"skipped is .*; it must be a list"),
-        ({"skipped": {}}, "skipped is {}; it must be a list"),
+        (b"[]", r"records/1\.json is \[\]; it must be the record of a chunk, an object"),
+        (b"\xff{}", r"records/1\.json is not valid JSON \(.*\)"),
+        (b"[" * 99_999, r"records/1\.json is not valid JSON"),
+        ({"rows": ...}, r"records/1\.json lacks rows; rows must be a list of 1 to 3, each \[id"),
+        ({"rows": [ROW] * 4}, "rows is .*; it must be a list of 1 to 3"),
+        ({"rows": []}, r"rows is \[\]; it must be a list of 1 to 3"),
+        ({"rows": [[1, *ROW[1:]]]}, "rows is .*; it must be a list"),
+        ({"rows": [ROW[:4]]}, "rows is .*; it must be a list"),
+        ({"rows": [["a", "m", True, 1, ""]]}, "rows is .*; it must be a list"),
+        ({"rows": [["a", "m", 9, 2.5, ""]]}, "rows is .*; it must be a list"),
+        ({"rows": [ROW] * 3}, r"records/1\.json: split, rows and sha256 are not those of"),
+        ({"rows": [["\ud800", *ROW[1:]]] * 3}, r"records/1\.json: split, rows and sha256 are not"),
+        ({"split": 1}, "split is 1; it must be text"),
+        ({"split": "test"}, "split, rows and sha256 are not those of the features"),
         ({"sha256": 0}, "sha256 is 0; it must be text"),
     ],
 )  # fmt: skip
@@ -265,40 +307,25 @@ def test_a_record_of_other_values_is_said_and_made_anew(
     tmp_path: Path, record: Any, message: str
 ) -> None:
     store = fill(str(tmp_path))
-    file = tmp_path / "train" / "records" / "1.json"
+    file = tmp_path / "records" / "1.json"
     if isinstance(record, dict):
         ((name, value),) = record.items()
         record = json.dumps(change(json.loads(file.read_bytes()), name, value)).encode()
     file.write_bytes(record)
-    with pytest.raises(JalError, match=f"Chunk 1 of train in .* altered .*{message}"):
+    with pytest.raises(JalError, match=f"Chunk 1 of .* altered .*{message}"):
         store_rows.read(store, "train")
-    store_rows.forget_damaged(store)
-    assert store_rows.missing_chunks(store, "train") == [1]
-
-
-def test_ids_may_be_names_of_any_bytes(tmp_path: Path) -> None:
-    request_ = request()
-    store = stores.create(str(tmp_path), request_, ABOUT, {"train": 2}, NAMES)
-    ids = ("caf\udce9.png", "naïve 日本.png")
-    store_rows.write_chunk(store, "train", 0, np.zeros((2, 5)), np.zeros(2), ids)
-    assert store_rows.read(store_rows.finish(store), "train").ids == ids
+    assert {*store_rows.forget_damaged(store)} == {0, 1, 2, 6, 9, 10, 11}
+    assert recorded(store) == [0, 2, 3]
 
 
 def test_reading_makes_nothing(tmp_path: Path) -> None:
     store = fill(str(tmp_path))
-    shutil.rmtree(tmp_path / "train" / "labels")
+    shutil.rmtree(tmp_path / "features")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(JalError, match="cannot be used"):
         store_rows.read(store, "train")
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_another_number_of_images_is_refused(tmp_path: Path) -> None:
-    store = fill(str(tmp_path))
-    manifest = {**store.manifest, "splits": {"train": 6, "test": 3}}
-    (tmp_path / stores.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(JalError, match=r'splits is {"train": 6.*; its images are {"train": 7'):
-        stores.create(str(tmp_path), request(), ABOUT, SIZES, NAMES)
+    assert store_rows.forget_damaged(store) == {}
 
 
 def test_the_lock_is_no_file_of_something_else(tmp_path: Path) -> None:
