@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Active learning on vision foundation models, in JAX.
 
-To label images of one's own: next, tell, predict, export, status. To study how to label: embed, sweep,
+To label images of one's own: label, next, tell, predict, export, status. To study how to label: embed, sweep,
 report. Settings are those of a config, a small Python file, and overrides of its keys as --config.key=value.
 """
 
@@ -142,7 +142,12 @@ class _Help(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object
     ) -> NoReturn:
-        epilogs = {"sweep": _sweep_epilog, "embed": _embed_epilog, "next": _label_epilog}
+        epilogs = {
+            "sweep": _sweep_epilog,
+            "embed": _embed_epilog,
+            "next": _label_epilog,
+            "label": _label_epilog,
+        }
         if compose := epilogs.get(parser.prog.rpartition(" ")[2]):
             parser.epilog = compose(getattr(namespace, "config", None))
         parser.print_help()

@@ -1,4 +1,4 @@
-"""The arguments of the commands that label: next, tell, predict, export, status."""
+"""The arguments of the commands that label: label, next, tell, predict, export, status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from typing import Any
 from jal.errors import JalError
 
 FORMATS = ("csv", "folders", "huggingface", "label-studio")
+
+_LABEL = """\
+Labels in the browser: a page on this machine that shows the next images, takes what is said of them to disk,
+trains behind, and shows how good the classifier is. The first command that meets a new WORK embeds the images
+and begins the session; later ones go on with it. It needs more: pip install 'jal-learn[label]'.
+
+  jal label work/cells --data=FOLDER --model=MODEL --classes=eosinophil,lymphocyte
+  jal label work/cells
+"""
 
 _NEXT = """\
 The next images to label, as a CSV and as one page of pictures that needs no server. The first command that
@@ -50,6 +59,7 @@ How a session stands: labels by class and person, rate, accuracy with its interv
 """
 
 USAGE = {
+    "label": "jal label WORK [--data=FOLDER --model=MODEL --classes=A,B] [--batch=20] [--port=0]",
     "next": "jal next WORK [--batch=20] [--out=batch] [--data=FOLDER --model=MODEL --classes=A,B]",
     "tell": "jal tell WORK FILE [--who=NAME] [--add_classes]",
     "predict": "jal predict WORK --out=FILE.csv [--data=FOLDER] [--classifier=FOLDER]",
@@ -57,6 +67,7 @@ USAGE = {
     "status": "jal status WORK",
 }
 EXAMPLES = {
+    "label": "jal label work/first --data=FOLDER --model=facebook/dinov2-small",
     "next": "jal next work/first --data=FOLDER --model=facebook/dinov2-small",
     "tell": "jal tell work/first batch.csv",
     "predict": "jal predict work/first --out=predictions.csv",
@@ -64,6 +75,7 @@ EXAMPLES = {
     "status": "jal status work/first",
 }
 _DESCRIPTIONS = {
+    "label": _LABEL,
     "next": _NEXT,
     "tell": _TELL,
     "predict": _PREDICT,
@@ -71,6 +83,7 @@ _DESCRIPTIONS = {
     "status": _STATUS,
 }
 _HELP = {
+    "label": "label images in the browser",
     "next": "the next images to label, as a CSV and a page",
     "tell": "take labels in",
     "predict": "label or prediction of every image",
@@ -92,6 +105,15 @@ def add_commands(commands: Any) -> None:
             usage=usage,
         )
         made[name].add_argument("work", metavar="WORK", help="folder of the session")
+    page = made["label"]
+    page.add_argument(
+        "--batch", type=int, default=20, help="how many images are asked at a time [20]"
+    )
+    page.add_argument("--port", type=int, default=0, help="of the page; 0: a free one [0]")
+    page.add_argument("--host", default="127.0.0.1", help="where to listen [this machine alone]")
+    page.add_argument("--who", default="", help="who labels [the user of this machine]")
+    page.add_argument("--no_browser", action="store_true", help="only print the address")
+    add_beginning(page)
     asked = made["next"]
     asked.add_argument("--batch", type=int, default=20, help="how many images [20]")
     asked.add_argument("--out", default="batch", help="begins the names of both files [batch]")
@@ -132,9 +154,14 @@ def run(command: str, arguments: argparse.Namespace, rest: list[str]) -> None:
     Raises:
       JalError: on bad input of any kind.
     """
-    if rest and command != "next":
+    if rest and command not in ("label", "next"):
         raise JalError(f"unknown argument {rest[0]!r}; see jal {command} --help.")
 
+    if command == "label":
+        from jal.labelling.label_command import run_label
+
+        run_label(arguments, rest)
+        return
     from jal.labelling import command as commands
 
     getattr(commands, f"run_{command}")(arguments, rest)

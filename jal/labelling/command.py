@@ -26,7 +26,7 @@ def run_next(arguments: argparse.Namespace, overrides: list[str]) -> None:
 
     if arguments.batch < 1:
         raise JalError(f"--batch is {arguments.batch}; it must be at least 1.")
-    console = _started()
+    console = started()
     session = begin_or_open(arguments, overrides, console)
     waiting = session.open()
     if waiting and not arguments.ahead:
@@ -56,7 +56,7 @@ def run_tell(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Takes a file of answers in."""
     from jal.labelling.answers import read_answers
 
-    console = _started()
+    console = started()
     session = open_session(arguments.work, console)
     found = read_answers(arguments.file, session.material.ids, session.classes)
     new = sorted({answer.label for answer in found.answers if answer.kind == "label"})
@@ -70,9 +70,9 @@ def run_tell(arguments: argparse.Namespace, rest: list[str]) -> None:
                 f"{', '.join(new)})."
             ) from error
     for name in new:
-        session.add_class(name, who=_who(arguments))
+        session.add_class(name, who=person(arguments))
         console.print(f"a new class: {name}")
-    count = session.take_in(found.answers, who=_who(arguments))
+    count = session.take_in(found.answers, who=person(arguments))
     for note in found.notes:
         console.print(note)
     console.print(
@@ -89,7 +89,7 @@ def run_predict(arguments: argparse.Namespace, rest: list[str]) -> None:
     from jal.schema import write_atomically
     from jal.settings.progress import Bar
 
-    console = _started()
+    console = started()
     session = open_session(arguments.work, console)
     out = Path(arguments.out).expanduser()
     if out.is_dir():
@@ -125,7 +125,7 @@ def run_export(arguments: argparse.Namespace, rest: list[str]) -> None:
         raise JalError(
             f"there is no format {arguments.format!r}{hint}; choose from {', '.join(FORMATS)}."
         )
-    console = _started()
+    console = started()
     session = open_session(arguments.work, console)
     frame, ledger = session.predictions(), session.ledger
     said = {name: ledger.answer(name) for name in frame["id"]}
@@ -161,17 +161,19 @@ def run_status(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Says how a session stands."""
     from jal.labelling.status import print_status
 
-    console = _started()
+    console = started()
     print_status(open_session(arguments.work, console), console)
 
 
-def _started() -> Console:
+def started() -> Console:
+    """jax set up, and a console."""
     configure_jax()
     check_devices()
     return make_console()
 
 
-def _who(arguments: argparse.Namespace) -> str:
+def person(arguments: argparse.Namespace) -> str:
+    """Who says so: --who, or the user of this machine."""
     if arguments.who:
         return str(arguments.who)
     try:

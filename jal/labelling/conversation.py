@@ -66,9 +66,14 @@ class Conversation:
             ledger = self.ledger
             return {name: ledger.classes[label] for name, label in ledger.labels().items()}
 
+    def row(self, name: str) -> int | None:
+        """The position of an image; None where there is none of that id."""
+        return self._position.get(name)
+
     def set_aside(self) -> dict[str, Answer]:
         """The images that were skipped or left as unsure."""
-        return self.ledger.set_aside()
+        with self._lock:
+            return self.ledger.set_aside()
 
     def open(self) -> list[str]:
         """The images that were asked and have no answer yet, in the order to show them."""
@@ -148,12 +153,16 @@ class Conversation:
         self.write_labels()
         return name
 
-    def take_back(self, ids: Any, *, who: str = "") -> int:
-        """Makes images that were set aside (or labelled) open again; returns how many."""
+    def take_back(self, ids: Any, *, who: str = "", last: bool = False) -> int:
+        """Makes images that were set aside (or labelled) open again; returns how many.
+
+        With `last`, only the latest answer of each is taken back, and one before it counts again.
+        """
         with self._turn():
             names = saying.known_ids(self.material.ids, self._position, ids)
+            said = [self._ledger.answers.get(name, []) for name in names]
             places = [
-                answer.place for name in names for answer in self._ledger.answers.get(name, ())
+                answer.place for answers in said for answer in (answers[-1:] if last else answers)
             ]
             self._append([self._event("undo", who, of=place) for place in places])
         self.write_labels()
