@@ -36,7 +36,8 @@ follows. A run that was killed goes on from its last checkpoint when the same co
 
 _EMBED_DESCRIPTION = """\
 Turns images into a store of embeddings, which `jal sweep` reads by --config.pool.path=STORE. The
-same command goes on where an interrupted one stopped.
+same command goes on where an interrupted one stopped, and takes in what has changed since: new images
+are embedded; other labels, splits and names of files cost nothing.
 
   jal embed --config=embed:cifar10 --store=stores/cifar10
   jal embed --config=embed --config.data.path=FOLDER --config.model.name=MODEL --store=OUT

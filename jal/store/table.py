@@ -144,7 +144,7 @@ def moves(entries: Sequence[Entry]) -> dict[str, str]:
 
 def _dump(entries: Sequence[Entry]) -> bytes:
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    writer = csv.writer(stream)  # its line ends, \r\n, are what has it quote both
     writer.writerow(COLUMNS)
     writer.writerows(entry._replace(is_gone=int(entry.is_gone)) for entry in entries)  # type: ignore[arg-type]
     return stream.getvalue().encode(errors="surrogatepass")
@@ -172,7 +172,7 @@ _AGAIN = "run jal embed again with the same config to write it"
 def _entry(row: list[str], where: str, classes: set[str]) -> Entry:
     if len(row) != len(COLUMNS):
         raise JalError(f"{where}: it has {len(row)} cells, not {len(COLUMNS)}; {_AGAIN}.")
-    if row[2] not in classes:
+    if row[2] not in classes and row[8] == "0":  # the class of what is gone may be gone too
         raise JalError(
             f"{where}: label is {shown(row[2])}, none of class_names in {MANIFEST}; {_AGAIN}."
         )
