@@ -20,6 +20,7 @@ LEVEL = 0.95
 RISE = 0.01  # the chance of a flat history to be taken for a rising one
 FIT = 0.001  # the chance of a fitting history to be taken for one of another shape
 _REPEATS = 200
+_SEARCH = 200  # evaluations of the curve
 _FAR = 10  # times the labels there are: nothing is said beyond
 _HIGHEST = np.array([1.0, 20.0, 4.0, 2.0])  # A, −ln(1 − δ), α and β; all lie above 0
 
@@ -82,8 +83,8 @@ def labels_for_a_point(history: Sequence[Point], seed: int = 0) -> Advice | None
 
     Returns:
       None where the history says nothing of it: fewer than five points, no rise beyond the noise, no curve
-      that fits, or an interval whose ends are more than a factor of ten apart. Without a number of labels
-      where the bootstrap says that not even as many as there are already would bring a point.
+      that is found and fits, or an interval whose ends are more than a factor of ten apart. Without a
+      number of labels where the bootstrap says that not even as many again would bring a point.
 
     Raises:
       JalError: on an accuracy outside [0, 1], or an error that is not positive.
@@ -93,12 +94,15 @@ def labels_for_a_point(history: Sequence[Point], seed: int = 0) -> Advice | None
         return None
     batch = float(np.median(np.diff(np.unique(labels))))
     steps = labels / batch
-    fitted = _fit(steps, accuracy[None], error)[:, 0]
+    found, (finished,) = _fit(steps, accuracy[None], error, 10 * _SEARCH)
+    fitted = found[:, 0]
     curve = _curve(fitted, steps)
-    if not _rises(accuracy, error, curve):
+    if not finished or not _rises(accuracy, error, curve):
         return None
     draws = np.random.default_rng(seed).normal(size=(_REPEATS, len(labels)))
-    repeats = batch * _to_a_point(_fit(steps, curve + error * draws, error), steps[-1])
+    # A search cut short is about at its goal, where the curve hardly depends on where it stands.
+    again, _ = _fit(steps, curve + error * draws, error, _SEARCH)
+    repeats = batch * _to_a_point(again, steps[-1])
     guess = batch * float(_to_a_point(fitted, steps[-1]))
     low, high = np.quantile(repeats, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
     if low > labels[-1]:
@@ -149,8 +153,10 @@ def _to_a_point(parameters: Floats, now: float) -> Floats:
     return np.where(left > 0, reached, np.inf)
 
 
-def _fit(steps: Floats, histories: Floats, error: Floats) -> Floats:
-    """f64[4, K]: the curves nearest to histories f64[K, m], each by weighted least squares.
+def _fit(
+    steps: Floats, histories: Floats, error: Floats, evaluations: int
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """f64[4, K]: the curves nearest to histories f64[K, m], each by weighted least squares; which converged.
 
     Every search starts at the best of a few hundred curves, each of them scaled by its own best A.
     """
@@ -167,17 +173,21 @@ def _fit(steps: Floats, histories: Floats, error: Floats) -> Floats:
     first = shapes[:, best]
     first[0] = tops[best, np.arange(len(best))]
 
-    def search(accuracy: Floats, begin: Floats) -> Floats:
+    def search(accuracy: Floats, begin: Floats) -> tuple[Floats, bool]:
         def residuals(free: Floats) -> Floats:
             top, rate, start, power = _HIGHEST * expit(free)
             return np.asarray(
                 (-top * np.expm1(-rate * (steps + start) ** power) - accuracy) / error
             )
 
-        return np.asarray(leastsq(residuals, begin, ftol=1e-5, xtol=1e-5, maxfev=400)[0])
+        near, _, _, _, code = leastsq(
+            residuals, begin, ftol=1e-5, xtol=1e-5, maxfev=evaluations, full_output=True
+        )
+        return near, 1 <= code <= 4
 
     pairs = zip(histories, logit(first.T / _HIGHEST), strict=True)
-    return (_HIGHEST * expit([search(*pair) for pair in pairs])).T
+    found, converged = zip(*(search(*pair) for pair in pairs), strict=True)
+    return (_HIGHEST * expit(np.array(found))).T, np.array(converged)
 
 
 def _rises(accuracy: Floats, error: Floats, curve: Floats) -> bool:

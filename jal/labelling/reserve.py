@@ -29,7 +29,8 @@ def hash_fraction(seed: int, names: Sequence[str]) -> NDArray[np.float64]:
         hashed.update(name.encode("utf-8", "surrogateescape"))
         digests += hashed.digest()[:8]
     bits = np.frombuffer(bytes(digests), ">u8")
-    return (bits >> np.uint64(11)) * 2.0**-53  # a double holds 53 bits exactly: never rounded to 1
+    # A double holds 53 bits exactly: none is rounded to 1.
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def reserve_share(images: int) -> float:
