@@ -58,7 +58,8 @@ class Asker(threading.Thread):
     def _ask(self) -> None:
         session, desk = self._desk.session, self._desk
         frame = session.ask(desk.batch)
-        desk.remember(frame)
+        # Images of earlier batches that are still open are seen anew, too.
+        desk.remember(session.batch())
         if not len(frame):
             self._nothing_left = session.ledger.folded
         desk.busy = "measuring the accuracy"

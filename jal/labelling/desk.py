@@ -11,11 +11,11 @@ import numpy as np
 
 from jal.labelling.estimate import Estimate
 from jal.labelling.insight import Moment
+from jal.labelling.served import Served
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jal.labelling.session import Session
 
 LEASE = 180.0  # seconds; browsers let a hidden window speak once a minute
 
@@ -58,7 +58,7 @@ class Desk:
     """
 
     def __init__(
-        self, session: Session, batch: int = 20, clock: Callable[[], float] = time.monotonic
+        self, session: Served, batch: int = 20, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.session, self.batch = session, batch
         self.moments: list[Moment] = []

@@ -180,6 +180,20 @@ class Session(Conversation):
 
         return final_classifier(self._training, self._snapshot(), with_audits, self.estimate())
 
+    def widget(self, batch: int = 20, *, who: str | None = None) -> Any:
+        """The page of `jal label` in a notebook: Jupyter, Colab or VS Code.
+
+        Args:
+          batch: how many images are asked at a time.
+          who: labels; by default the user of this machine.
+
+        Raises:
+          JalError: anywidget is not installed.
+        """
+        from jal.labelling.widget import make_widget
+
+        return make_widget(self, batch, who)
+
     def _next_batch(self, ledger: Ledger, k: int) -> Event:
         """The event that asks the next batch, from where the session stood."""
         training = self._training

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from jal.labelling.desk import Desk
 from jal.labelling.ledger import Answer
-from jal.labelling.status import seconds_a_label
-
-if TYPE_CHECKING:
-    from jal.labelling.session import Session
+from jal.labelling.pace import seconds_a_label
+from jal.labelling.served import Served
 
 KINDS = ("all", "unlabelled", "labelled", "skip", "unsure", "aside")
 ORDERS = ("least sure first", "surest first", "latest first")
@@ -21,7 +19,7 @@ ORDERS = ("least sure first", "surest first", "latest first")
 class Tally:
     """Counts of what was said, counted again only when something was."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Served) -> None:
         self._session, self._at = session, -1
         self._found: dict[str, Any] = {}
 
@@ -90,7 +88,7 @@ def gallery(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def suspicious(session: Session, count: int) -> dict[str, Any]:
+def suspicious(session: Served, count: int) -> dict[str, Any]:
     """The labels that are doubted most."""
     frame, answers = session.suspicious(count), _answers(session)
     columns = ("id", "predicted", "probability", "doubt")
@@ -142,12 +140,12 @@ def progress(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _answers(session: Session) -> dict[str, Answer]:
+def _answers(session: Served) -> dict[str, Answer]:
     """The answer of each image that has one; of a copy, as people go on answering."""
     return {name: said[-1] for name, said in dict(session.ledger.answers).items() if said}
 
 
-def _said(session: Session, answer: Answer | None) -> dict[str, str]:
+def _said(session: Served, answer: Answer | None) -> dict[str, str]:
     if answer is None:
         return {"kind": "", "label": "", "who": ""}
     label = session.ledger.classes[answer.label] if answer.label >= 0 else ""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
-from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING
 
 from jal.labelling.insight import Moment
-from jal.labelling.ledger import Answer
+from jal.labelling.pace import seconds_a_label
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from jal.labelling.session import Session
-
-_PAUSE = 300  # seconds after which someone is thought to have done something else
 
 
 def one_line(session: Session) -> str:
@@ -52,16 +47,6 @@ def print_status(session: Session, console: Console) -> None:
     console.print(
         f"strategy {settings['strategy']}, first batch {settings['init']}, seed {settings['seed']}"
     )
-
-
-def seconds_a_label(answers: list[Answer]) -> float | None:
-    """The median time a label took: as measured, else between answers that followed each other."""
-    measured = [answer.seconds for answer in answers if answer.seconds]
-    if not measured:
-        times = sorted(datetime.fromisoformat(answer.time) for answer in answers if answer.time)
-        gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
-        measured = [gap for gap in gaps if 0.05 < gap < _PAUSE]
-    return max(median(measured), 1e-3) if measured else None
 
 
 def _print_accuracy(session: Session, console: Console) -> None:

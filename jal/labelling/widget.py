@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import getpass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jal.errors import JalError
 from jal.labelling.asker import Asker
 from jal.labelling.calls import Calls
 from jal.labelling.desk import Desk
 from jal.labelling.page_files import FILES, one_module
+from jal.labelling.served import Served
 from jal.labelling.thumbnails import Thumbnails
-
-if TYPE_CHECKING:
-    from jal.labelling.session import Session
 
 _RENDER = """
 export default {
@@ -26,7 +24,7 @@ export default {
 """
 
 
-def make_widget(session: Session, batch: int = 20, who: str | None = None) -> Any:
+def make_widget(session: Served, batch: int = 20, who: str | None = None) -> Any:
     """A widget that labels a session, for Jupyter, Colab and VS Code.
 
     Args:

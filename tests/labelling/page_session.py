@@ -127,7 +127,7 @@ class Browser:
         )
         return status, json.loads(content)
 
-    def call(self, name: str, **body: Any) -> dict[str, Any]:
+    def call(self, name: str, /, **body: Any) -> dict[str, Any]:
         """The answer of a call that must be good."""
         status, answer = self.try_call(name, body)
         assert status == 200, (status, answer)

@@ -1,7 +1,7 @@
 // The accuracy over labels as a small chart: a line, the band of its interval, and words.
 import { make, percent } from "./dom.js";
 
-const SIZE = { width: 640, height: 260, left: 48, right: 14, top: 14, bottom: 38 };
+const SIZE = { width: 640, height: 260, left: 62, right: 14, top: 14, bottom: 38 };
 
 function shape(tag, settings, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);

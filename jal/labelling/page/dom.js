@@ -40,7 +40,7 @@ export function fillChoice(select, pairs) {
 
 /** A share as a percentage. */
 export function percent(share) {
-  return share === null || share === undefined ? "" : Math.round(100 * share) + " %";
+  return share === null || share === undefined ? "" : Math.round(100 * share) + "\u00a0%";
 }
 
 /** A number with its noun. */

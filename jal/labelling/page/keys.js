@@ -7,16 +7,16 @@ const LETTERS = "123456789abcdefghijklmnopqrstuvwxyz";
 export class Keys {
   constructor(session) {
     this.place = "keys-" + session;
-    this.chosen = habits.read(this.place, {});
+    this.chosen = new Map(habits.read(this.place, [])); // a class may be called anything, as __proto__
     this.names = [];
   }
 
   /** The key of each class, by name; "" where none is left. */
   all() {
-    const taken = new Set(this.names.map((name) => this.chosen[name]).filter(Boolean));
+    const taken = new Set(this.names.map((name) => this.chosen.get(name)).filter(Boolean));
     const free = [...LETTERS].filter((key) => !taken.has(key));
     return new Map(this.names.map((name, at) => {
-      if (this.chosen[name]) return [name, this.chosen[name]];
+      if (this.chosen.has(name)) return [name, this.chosen.get(name)];
       const own = LETTERS[at];
       const key = free.includes(own) ? own : free[0];
       if (key) free.splice(free.indexOf(key), 1);
@@ -32,10 +32,10 @@ export class Keys {
   /** Gives a class another key, and takes it from who has it. Says what is wrong with it, or "". */
   choose(name, key) {
     if (key && !LETTERS.includes(key)) return "A key is one digit from 1 to 9, or one letter from a to z.";
-    for (const other of Object.keys(this.chosen)) if (this.chosen[other] === key) delete this.chosen[other];
-    if (key) this.chosen[name] = key;
-    else delete this.chosen[name];
-    habits.write(this.place, this.chosen);
+    for (const [other, its] of this.chosen) if (its === key) this.chosen.delete(other);
+    if (key) this.chosen.set(name, key);
+    else this.chosen.delete(name);
+    habits.write(this.place, [...this.chosen]);
     return "";
   }
 }

@@ -124,7 +124,8 @@ export class Single {
     this.name.textContent = item.id;
     this.place.textContent = item.answer ? "Answered: " + (item.answer.label || item.answer.kind) : `${open} in hand, ${counted(app.state.open, "image")} open`;
     this.guess.hidden = this.why.hidden = !app.suggests();
-    this.guess.textContent = item.predicted ? `Suggestion: ${item.predicted} (${percent(item.probability)}), Enter accepts` : "No suggestion yet";
+    this.guess.textContent = item.predicted ? `Suggestion: ${item.predicted} (${percent(item.probability)})` : "No suggestion yet";
+    if (item.predicted) this.guess.append(make("span", { class: "by-key", text: ", Enter accepts" }));
     this.why.textContent = item.why ? "Asked because: " + item.why : "";
     this.present(item);
   }
