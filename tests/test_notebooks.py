@@ -1,4 +1,4 @@
-"""Both notebooks run from top to bottom, offline, and show what they say."""
+"""The notebooks run from top to bottom, offline, and show what they say."""
 
 from __future__ import annotations
 
@@ -108,3 +108,20 @@ def test_the_peal_notebook_ends_with_lora_above_the_probe() -> None:
     assert last["entropy", "lora"] > last["entropy", "frozen"]
     assert table.shape == (4, 3)
     assert "Warning" not in ran.text
+
+
+@pytest.mark.slow
+def test_the_label_notebook_ends_with_a_good_classifier() -> None:
+    ran = run_notebook("label.ipynb")
+    names = ran.names
+    assert names["share_right"] > 0.8
+    doubtful = names["doubtful"].set_index("id")["label"]
+    assert doubtful[names["asked"]] != names["right"]
+    assert len(names["session"].labels()) == 200
+    estimate = names["session"].estimate()
+    assert estimate.audited == 40
+    assert estimate.low <= estimate.accuracy <= estimate.high
+    assert len(names["figure"].axes) == 20
+    assert len(names["chart"].axes[0].lines) == 2
+    assert "Warning" not in ran.text
+    assert ".py" not in ran.text

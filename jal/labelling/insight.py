@@ -77,7 +77,7 @@ def change_now(training: Training, ledger: Ledger, events: Sequence[Event]) -> C
     if len(beliefs) < 2 or not len(known.rows):
         return None
     right = [belief.predicted[known.rows] == known.labels for _, _, belief in beliefs[-2:]]
-    return change(right[1], right[0])
+    return change(right[1], right[0], population=len(known.reserve))
 
 
 def history(training: Training, ledger: Ledger, events: Sequence[Event]) -> list[Moment]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
 from statistics import median
 
-from jal.labelling.ledger import Answer
+from jal.labelling.ledger import Ledger
 
-_PAUSE = 300  # seconds after which someone is thought to have done something else
+_PAUSE = 300  # seconds a label beyond which someone did something else meanwhile
 
 
-def seconds_a_label(answers: Sequence[Answer]) -> float | None:
-    """The median time a label took: as measured, else between answers that followed each other."""
-    measured = [answer.seconds for answer in answers if answer.seconds]
+def seconds_a_label(ledger: Ledger) -> float | None:
+    """The median time a label took: as measured, else from each batch's asking to its last answer."""
+    measured = [said[-1].seconds for said in ledger.answers.values() if said and said[-1].seconds]
     if not measured:
-        times = sorted(datetime.fromisoformat(answer.time) for answer in answers if answer.time)
-        gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
-        measured = [gap for gap in gaps if 0.05 < gap < _PAUSE]
-    return max(median(measured), 1e-3) if measured else None
+        for ask in ledger.asks:
+            times = [said.time for name in ask.items if (said := ledger.answer(name)) is not None]
+            if times:
+                spent = datetime.fromisoformat(max(times)) - datetime.fromisoformat(ask.time)
+                measured.append(spent.total_seconds() / len(times))
+        # A batch left overnight says nothing of how long a label takes.
+        measured = [seconds for seconds in measured if seconds and 0 < seconds < _PAUSE]
+    return median(measured) if measured else None

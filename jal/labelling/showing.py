@@ -36,7 +36,7 @@ class Tally:
                     {"name": name, "count": counts[number]}
                     for number, name in enumerate(ledger.classes)
                 ],
-                "seconds": seconds_a_label(answers),
+                "seconds": seconds_a_label(ledger),
             }
             self._at = at
         return self._found

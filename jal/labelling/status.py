@@ -40,7 +40,7 @@ def print_status(session: Session, console: Console) -> None:
     console.print(
         f"open {open_}, skipped {kinds['skip']}, unsure {kinds['unsure']}; batches asked {len(ledger.asks)}"
     )
-    spent = seconds_a_label(answers)
+    spent = seconds_a_label(ledger)
     if spent is not None:
         console.print(f"rate: {spent:.1f} s a label (median), {3600 / spent:.0f} an hour")
     _print_accuracy(session, console)
