@@ -31,7 +31,7 @@ class Conversation:
         self.options, self.material, self.folder = begun.options, begun.material, folder
         self._position = {name: row for row, name in enumerate(begun.material.ids)}
         self._note, self._lock = note, threading.RLock()
-        self._ledger = Ledger(list(begun.options.classes)).fold(begun.events)
+        self._ledger = self._blank().fold(begun.events)
         if begun.is_new and folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             begun.options.write(folder)
@@ -196,11 +196,14 @@ class Conversation:
 
     # How.
 
+    def _blank(self) -> Ledger:
+        return Ledger(list(self.options.classes), self.material.moved)
+
     def _snapshot(self) -> Ledger:
         """A ledger of its own, which stays as it is while people go on answering."""
         with self._lock:
             events = self._journal.events[: self.ledger.folded]
-        return Ledger(list(self.options.classes)).fold(events)
+        return self._blank().fold(events)
 
     def _set_aside(self, kind: str, ids: Any, who: str, seconds: float | None) -> int:
         with self._turn():

@@ -13,7 +13,7 @@ from jal.labelling.advice import Advice, Flips, Point, flips, labels_for_a_point
 from jal.labelling.estimate import Change, Estimate, change, estimate, wilson
 from jal.labelling.journal import Event
 from jal.labelling.learn import Belief
-from jal.labelling.ledger import Ledger, standings
+from jal.labelling.ledger import Ledger
 from jal.labelling.training import Training
 
 
@@ -125,7 +125,7 @@ def _beliefs(
     """Round, number of labels and belief of every fit that a batch was asked by, and the one of now."""
     found: list[tuple[int, int, Belief]] = []
     places = [ask.after for ask in ledger.asks]
-    for then in chain(standings(training.options.classes, events, places), [ledger]):
+    for then in chain(training.standings(events, places), [ledger]):
         plan = training.plan(then)
         if plan is None or (found and found[-1][1] == len(plan.known.rows) and then is ledger):
             continue

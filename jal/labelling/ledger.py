@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,9 +68,11 @@ class Ledger:
       asked: round and rank of each image that was asked; audits rank behind the picks.
       given: the images that were labelled before the first batch was asked.
       folded: how many events are in it.
+      moved: the present id of images that the journal knows by another.
     """
 
     classes: list[str]
+    moved: Mapping[str, str] = field(default_factory=dict)
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     asks: list[Ask] = field(default_factory=list)
     asked: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -144,8 +146,9 @@ class Ledger:
                 self.folded,
                 len(self.asks),
             )
-            self.answers.setdefault(event["id"], []).append(answer)
-            self._by_place[self.folded] = event["id"]
+            name = self.moved.get(event["id"], event["id"])
+            self.answers.setdefault(name, []).append(answer)
+            self._by_place[self.folded] = name
         elif kind == "undo":
             self._take_back(event["of"])
         elif kind == "ask":
@@ -167,6 +170,9 @@ class Ledger:
                 f"a class cannot be called {label!r}; take printable text without spaces around it."
             )
 
+    def _present(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(self.moved.get(name, name) for name in names)
+
     def _take_back(self, place: int) -> None:
         name = self._by_place.pop(place, None)
         if name is None:
@@ -180,9 +186,9 @@ class Ledger:
             event["round"],
             event["after"],
             event["labels"],
-            tuple(event["picks"]),
-            tuple(event["audits"]),
-            tuple(event["items"]),
+            self._present(event["picks"]),
+            self._present(event["audits"]),
+            self._present(event["items"]),
             event["ahead"],
             event["time"],
         )
@@ -194,12 +200,15 @@ class Ledger:
 
 
 def standings(
-    classes: Sequence[str], events: Sequence[dict[str, Any]], places: Sequence[int]
+    classes: Sequence[str],
+    events: Sequence[dict[str, Any]],
+    places: Sequence[int],
+    moved: Mapping[str, str] | None = None,
 ) -> Iterator[Ledger]:
     """The ledger as it stood after so many events, for each of some ascending numbers.
 
     One ledger is folded on and yielded again: look at it before asking for the next.
     """
-    ledger = Ledger(list(classes))
+    ledger = Ledger(list(classes), moved or {})
     for place in places:
         yield ledger.fold(events[ledger.folded : place])

@@ -19,6 +19,7 @@ from jal.schema import DIGITS
 from jal.store import manifest as stores
 from jal.store import rows as store_rows
 from jal.store.manifest import Store
+from jal.store.table import moves, read_table
 
 _TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -38,7 +39,7 @@ class Material:
       test_labels: class names, T of them.
       data: the settings that the images can be opened by again; empty where there are none.
       store: the store it is of; None for arrays.
-      model: the backbone's name or folder, where it is known.
+      moved: the present id of images that once went by another, oldest first.
     """
 
     name: str
@@ -52,6 +53,14 @@ class Material:
     test_labels: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     store: Store | None = None
+    moved: Mapping[str, str] = field(default_factory=dict)
+
+    def first_ids(self) -> tuple[str, ...]:
+        """What each row was called when it came: what is decided by an id stays when the image moves."""
+        first: dict[str, str] = {}
+        for before, now in self.moved.items():
+            first.setdefault(now, before)
+        return tuple(first.get(name, name) for name in self.ids)
 
     @property
     def size(self) -> int:
@@ -122,13 +131,14 @@ def _of_store(store: Store) -> Material:
         about["model"],
         rows.features,
         rows.ids,
-        getattr(rows, "groups", ()),
+        rows.groups,
         _named(rows.ids, rows.labels, classes),
         classes,
         rows.features[:0] if tested is None else tested.features[known],
         () if tested is None else tuple(classes[label] for label in tested.labels[known]),
-        getattr(store, "data", {}),
+        store.data,
         store,
+        {} if store.is_older else moves(read_table(store)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -70,16 +70,16 @@ class Training:
         self.position = {name: row for row, name in enumerate(material.ids)}
         self._memory, self._lock = memory, RLock()
         seed, ids = group.seeds[0], material.ids
-        groups = material.groups or None
+        first = material.first_ids()
         self._reserve = (
-            reserved(seed, ids, groups, options.reserve)
+            reserved(seed, first, material.groups or None, options.reserve)
             if options.reserve
             else np.zeros(material.size, bool)
         )
         aside = np.flatnonzero(self._reserve)
-        names = [ids[row] for row in aside]
-        self._dealt = [names[place] for place in dealing_order(seed, names)]
-        self._pool_mark = fingerprint([options.session, dict(options.settings), *ids])
+        order = dealing_order(seed, [first[row] for row in aside])
+        self._dealt = [ids[row] for row in aside[order]]
+        self._pool_mark = fingerprint([options.session, dict(options.settings), *first])
         self._learnings: dict[int, Learning] = {}
         self._fits: dict[str, ALState] = {}
         self._strategy_states: dict[int, Any] = {0: None}
@@ -106,6 +106,10 @@ class Training:
     def offset(self, ledger: Ledger) -> int:
         """1 where labels were there from the start, which are a round too; else 0."""
         return int(bool(ledger.given if ledger.asks else ledger.labels()))
+
+    def standings(self, events: Sequence[Event], places: Sequence[int]) -> Iterator[Ledger]:
+        """The ledger as it stood after so many events; see `jal.labelling.ledger.standings`."""
+        return standings(self.options.classes, events, places, self.material.moved)
 
     # What is computed of it.
 
@@ -196,7 +200,7 @@ class Training:
         """The fit that this one goes on from, where the learner does."""
         if self.group.lora is None or not self.group.lora.warm_start or not ledger.asks:
             return None
-        (before,) = standings(self.options.classes, self._events, [ledger.asks[-1].after])
+        (before,) = self.standings(self._events, [ledger.asks[-1].after])
         return self.plan(before)
 
     def _strategy_state(self, ledger: Ledger) -> Any:
@@ -210,7 +214,7 @@ class Training:
         asks = ledger.asks
         held = max(number for number in self._strategy_states if number <= len(asks))
         places = [ask.after for ask in asks[held:]]
-        replayed = standings(self.options.classes, self._events, places)
+        replayed = self.standings(self._events, places)
         for ask, then in zip(asks[held:], replayed, strict=True):
             picks = self.pick(then, len(ask.picks))
             if tuple(self.material.ids[row] for row in picks) != ask.picks:

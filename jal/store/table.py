@@ -132,14 +132,28 @@ def commit(
 
 
 def moves(entries: Sequence[Entry]) -> dict[str, str]:
-    """The present id of each id that is gone while its bytes go by another."""
-    now = {entry.mark: entry.id for entry in entries if not entry.is_gone and entry.mark}
+    """The present id of each id that is gone while its bytes go by another.
+
+    Of images with the same bytes, one of the same file name is preferred, then those that are not another's.
+    """
     here = {entry.id for entry in entries if not entry.is_gone}
-    return {
-        entry.id: now[entry.mark]
-        for entry in entries
-        if entry.is_gone and entry.id not in here and entry.mark in now
-    }
+    by_mark: dict[str, list[str]] = {}
+    for entry in entries:
+        if not entry.is_gone and entry.mark:
+            by_mark.setdefault(entry.mark, []).append(entry.id)
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry.is_gone and entry.id not in here and entry.mark in by_mark:
+            taken = set(found.values()) if len(by_mark[entry.mark]) > 1 else set()
+            found[entry.id] = min(
+                by_mark[entry.mark],
+                key=lambda name: (_file(name) != _file(entry.id), name in taken),
+            )
+    return found
+
+
+def _file(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _dump(entries: Sequence[Entry]) -> bytes:
