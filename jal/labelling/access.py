@@ -10,7 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
@@ -26,6 +26,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+_FOREIGN = ("cross-site", "same-site")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -61,7 +62,7 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        answer = self._refused(scope, headers) or self._entered(scope)
+        answer = self._refused(scope, headers) or self._entered(scope, headers)
         if answer is None and not self._is_known(headers):
             answer = _no(403, "open the address that jal label printed: it lets this browser in.")
         await (answer or self._app)(scope, receive, send_guarded)
@@ -71,7 +72,7 @@ class Guard:
         if not self._is_own(host):
             return _no(421, "this server goes by another name.")
         # A browser says where a request comes from; a link to the entry may come from anywhere.
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not _is_entry(scope):
+        if headers.get("sec-fetch-site") in _FOREIGN and not _is_entry(scope):
             return _no(403, "requests from other sites are refused.")
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return _no(405, "there is GET and POST.")
@@ -90,7 +91,7 @@ class Guard:
             return False
         return name in self._names or ("*" in self._names and _is_number(name))
 
-    def _entered(self, scope: Scope) -> Response | None:
+    def _entered(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to who brings the token: a cookie, and the address without it."""
         if not _is_entry(scope):
             return None
@@ -99,7 +100,10 @@ class Guard:
             return _no(
                 403, "that is not the token of this server; open the address that it printed."
             )
-        answer = RedirectResponse("/", 303)
+        answer: Response = RedirectResponse("/", 303)
+        if headers.get("sec-fetch-site") in _FOREIGN:
+            # Its cookie is strict: it goes along only from a page of this server.
+            answer = HTMLResponse('<!DOCTYPE html><meta http-equiv="refresh" content="0;url=/">')
         answer.set_cookie(self.cookie, self._token, httponly=True, samesite="strict", path="/")
         return answer
 

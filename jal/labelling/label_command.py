@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from jal.labelling.asker import Asker
 from jal.labelling.command import person, started
 from jal.labelling.memory import FOLDER
 from jal.labelling.opening import begin_or_open
+from jal.schema import LOCK
 from jal.settings.lock import hold
 from jal.settings.process import pinned
 
@@ -40,8 +42,21 @@ def run_label(arguments: argparse.Namespace, overrides: list[str]) -> None:
     console = started()
     work = Path(arguments.work).expanduser()
     with hold(work / FOLDER / "page", "use the page that is open"), pinned():
-        session = begin_or_open(arguments, overrides, console)
+        try:
+            session = begin_or_open(arguments, overrides, console)
+        except JalError:
+            _remove_if_empty(work)
+            raise
         _serve(session, arguments, console)
+
+
+def _remove_if_empty(work: Path) -> None:
+    """Leaves no folder behind where nothing was begun."""
+    with suppress(OSError):
+        if {path.name for path in work.iterdir()} == {FOLDER}:
+            for folder in (work / FOLDER / "page", work / FOLDER, work):
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
 
 
 def _serve(session: Session, arguments: argparse.Namespace, console: Console) -> None:

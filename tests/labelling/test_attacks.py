@@ -79,6 +79,16 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(page
     assert headers["cache-control"] == "no-store"
 
 
+def test_a_link_to_the_entry_may_be_anywhere(page: Browser) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    status, answered, content = outsider(page).request(
+        "GET", f"/?token={page.server.token}", headers=headers
+    )
+    assert (status, "set-cookie" in answered) == (200, True)
+    assert b'content="0;url=/"' in content
+    assert page.request("GET", "/", headers=headers)[0] == 403
+
+
 @pytest.mark.parametrize(
     "host",
     [

@@ -403,6 +403,8 @@ def test_a_killed_server_goes_on_and_a_stopped_one_ends_well(images: Path, tmp_p
         (["--batch=0"], "--batch is 0; it must be at least 1."),
         (["--port=70000"], "--port is 70000; it must be from 0 (a free one) to 65535."),
         (["--wrong=1"], "unknown"),
+        (["--data="], "say what to label with --data=FOLDER"),
+        (["--data=nowhere"], "nowhere"),
     ],
 )
 def test_what_is_wrong_with_the_command_is_one_sentence(
@@ -412,6 +414,7 @@ def test_what_is_wrong_with_the_command_is_one_sentence(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_missing_extra_is_one_line(

@@ -82,7 +82,9 @@ class App {
       make("header", {}, make("div", { class: "top" }, make("h1", { text: this.about.title }), this.count, this.settings()),
         make("nav", { "aria-label": "Views" }, ...this.tabs.values()), this.said, this.fault),
       this.main, this.keysDialog.dialog, this.closer.dialog);
-    if (this.inCell) this.root.tabIndex = -1;
+    if (!this.inCell) return;
+    this.root.tabIndex = -1;
+    this.root.dataset.lmSuppressShortcuts = "true"; // Jupyter's own keys would delete cells
   }
 
   settings() {
@@ -121,10 +123,12 @@ class App {
     this.view = this.views[name];
     this.main.replaceChildren(this.view.element);
     await this.view.enter();
+    if (this.inCell) this.focus();
   }
 
   focus() {
     this.view?.focus();
+    if (this.inCell && !this.root.contains(document.activeElement)) this.root.focus({ preventScroll: true });
   }
 
   look(item) {
@@ -262,6 +266,7 @@ class App {
   }
 
   key(event) {
+    if (this.inCell) event.stopPropagation();
     if (event.altKey || event.metaKey || event.defaultPrevented || this.root.querySelector("dialog[open]")) return;
     if (event.target.matches?.(TYPED)) return;
     const control = event.ctrlKey;

@@ -38,9 +38,7 @@ export class Single {
     await this.refill();
   }
 
-  focus() {
-    this.viewer.stage.focus?.();
-  }
+  focus() {}
 
   /** Takes images in hand, and goes to the first that has no answer. */
   async refill() {

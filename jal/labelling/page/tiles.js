@@ -30,9 +30,9 @@ export class Tiles {
   }
 
   tile(item, at, before) {
-    const image = before?.querySelector("img") || make("img", { alt: "", draggable: "false" });
+    const image = before?.querySelector("img") || make("img", { alt: item.id, draggable: "false" });
     const lines = this.words(item);
-    const made = make("li", { role: "option", class: "tile", "aria-label": [item.id, ...lines].join(", "), title: item.id },
+    const made = make("li", { role: "option", class: "tile", title: item.id },
       make("div", { class: "small" }, image),
       make("span", { class: "tick", "aria-hidden": "true", text: "✓" }),
       ...lines.map((text, line) => make("span", { class: line ? "line" : "line first", text })));
