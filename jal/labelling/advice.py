@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import leastsq
 from scipy.special import chdtrc, expit, logit
 
 from jal.errors import JalError
@@ -160,6 +159,8 @@ def _fit(
 
     Every search starts at the best of a few hundred curves, each of them scaled by its own best A.
     """
+    from scipy.optimize import leastsq  # half a second to import, and few ask for advice
+
     gone, start, power = (
         axis.ravel()  # how much of the way is gone by the last label, and how the curve bends before
         for axis in np.meshgrid(np.geomspace(0.1, 10, 16), [0.1, 1, 3], np.linspace(0.3, 1.8, 8))
