@@ -94,7 +94,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """f32[R, C] logits of features f[R, D]."""
-        return _logits(self._fitted(), self._checked(X))[:, : len(self.classes_)]
+        arrays = self._fitted()
+        return _logits(arrays, self._checked(X))[:, : len(self.classes_)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """f32[R, C] probabilities of features f[R, D]; columns as `classes_`."""
@@ -105,7 +106,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Class names [R] of features f[R, D]."""
-        found: np.ndarray = self.classes_[self.decision_function(X).argmax(axis=1)]
+        best = self.decision_function(X).argmax(axis=1)
+        found: np.ndarray = self.classes_[best]
         return found
 
     def predict_images(self, images: Any, *, store: str | Path = "", progress: Any = None) -> Any:

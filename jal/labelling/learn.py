@@ -215,7 +215,14 @@ class Learning:
         labels = np.full(self.pool.size, -1, np.int32)
         labels[known.rows] = known.labels
         names = tuple(map(str, range(self.pool.num_classes)))
-        images = replace(self.images.images, labels=labels, class_names=names)
+        every = self.images.images
+        images = replace(
+            every,
+            labels=labels,
+            class_names=names,
+            test_images=every.images[:1],  # as the pool's one row
+            test_labels=np.zeros(1, np.int32),
+        )
         data = self.images._replace(images=images)
         return fit_images(self.group, pool, self.layout, data, None, self.prepared)
 
