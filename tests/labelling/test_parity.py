@@ -1,4 +1,4 @@
-"""A simulated session makes the sweep's picks, bit for bit, for every strategy, in memory and through files."""
+"""A simulated session makes the sweep's picks, bit for bit, for every strategy, in memory and in files."""
 
 from __future__ import annotations
 
