@@ -95,7 +95,7 @@ def test_sweep_keys_and_configs_in_pages_exist(page: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["index.md", "design.md", "recipes.md"])
+@pytest.mark.parametrize("name", ["index.md", "design.md", "label.md", "recipes.md"])
 def test_python_of_a_page_runs(name: str) -> None:
     found = blocks(DOCS / name, "python")
     assert found
