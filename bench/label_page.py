@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -66,14 +67,14 @@ def fetch(port: int, cookie: str, origin: str, path: str, body: bytes | None = N
 def fetch_pictures(port: int, cookie: str, names: list[str]) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     for name in names:
-        connection.request("GET", f"/image?side=320&id={name}", headers={"Cookie": cookie})
+        connection.request("GET", f"/image?side=240&id={name}", headers={"Cookie": cookie})
         assert connection.getresponse().read().startswith(b"\xff\xd8")
     return len(names)
 
 
 def time_pictures(port: int, cookie: str, names: list[str], workers: int = 4) -> float:
     """Pictures a second."""
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         list(pool.map(abs, range(workers)))  # started
         began = time.perf_counter()
         done = [
@@ -98,7 +99,7 @@ def time_browser(address: str) -> float | None:
         began = time.perf_counter()
         page.goto(address)
         page.wait_for_function(
-            "document.querySelector('.stage img')?.naturalWidth > 0", timeout=600_000
+            "() => document.querySelector('.stage img')?.naturalWidth > 0", timeout=600_000
         )
         seconds = time.perf_counter() - began
         browser.close()
@@ -168,6 +169,7 @@ def use(
     began = time.perf_counter()
     while not (items := call("claim", client=CLIENT, count=20)["items"]):
         time.sleep(0.1)
+    print(f"memory then, beside features and imports: {resident() - before:.0f} MB", flush=True)
     print(f"first batch after {time.perf_counter() - began:.1f} s", flush=True)
     call("release", client=CLIENT)
     if in_browser and (seconds := time_browser(server.address)) is not None:
@@ -187,12 +189,13 @@ def use(
     timed("gallery, first page", "gallery", count=60)
     timed("gallery, a page behind", "gallery", count=60, start=50_000 % len(names))
     timed("progress", "progress")
+    print(f"memory after labels and gallery: {resident() - before:.0f} MB", flush=True)
     some = list(names[:: max(1, len(names) // 2000)][:2000])
     print(f"pictures a second, cold: {time_pictures(server.port, cookie, some):.0f}", flush=True)
     few = some[:500]
     time_pictures(server.port, cookie, few)
     print(f"pictures a second, kept: {time_pictures(server.port, cookie, few):.0f}", flush=True)
-    print(f"memory beside features and imports: {resident() - before:.0f} MB", flush=True)
+    print(f"memory after pictures: {resident() - before:.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

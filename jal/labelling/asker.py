@@ -7,6 +7,7 @@ import traceback
 
 from jal.errors import JalError
 from jal.labelling.desk import Desk
+from jal.labelling.freed import give_back
 
 _AGAIN = 5.0  # seconds until it looks of itself: other processes may answer, too
 
@@ -64,6 +65,7 @@ class Asker(threading.Thread):
             self._nothing_left = session.ledger.folded
         desk.busy = "measuring the accuracy"
         desk.look()
+        give_back()
 
     def _asking(self) -> str:
         labels = len(self._desk.session.labels())

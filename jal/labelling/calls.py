@@ -134,7 +134,7 @@ class Calls:
 
     def _state(self, body: Body) -> Body:
         desk, ledger = self._desk, self._session.ledger
-        held = desk.hear(body["client"])
+        turn, held = desk.standing(body["client"])
         found, tally = desk.estimate, self._tally.now()
         return {
             **tally,
@@ -147,6 +147,7 @@ class Calls:
             "done": desk.done,
             "estimate": None if found is None else {**found._asdict(), "text": str(found)},
             "version": ledger.folded,
+            "turn": turn,
         }
 
     def _claim(self, body: Body) -> Body:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jal.labelling.estimate import Estimate
+from jal.labelling.freed import give_back
 from jal.labelling.insight import Moment
 from jal.labelling.served import Served
 
@@ -72,7 +73,7 @@ class Desk:
         self._hungry: set[str] = set()
         self._about: dict[str, Item] = {}
         self._view: tuple[tuple[int, tuple[str, ...]], View] | None = None
-        self._looked = -1
+        self._looked, self._turns = -1, 0
 
     # Who has what.
 
@@ -88,6 +89,8 @@ class Desk:
             self.hear(client)
             open_ = self.session.open()
             usable = [name for name in open_ if self._lent.get(name, client) == client]
+            if self.busy:  # of those just asked, more will be known in a moment
+                usable = [name for name in usable if name in self._about]
             held = sorted(usable, key=lambda name: name not in self._lent)
             fits = [name for name in held if not label or self.about(name).predicted == label]
             self.release(client)
@@ -114,6 +117,12 @@ class Desk:
                 self.release(gone)
                 del self._heard[gone]
             return [name for name, one in self._lent.items() if one == client]
+
+    def standing(self, client: str) -> tuple[int, list[str]]:
+        """A number that grows, and what a window has in hand: of two answers the later one counts."""
+        with self._lock:
+            self._turns += 1
+            return self._turns, self.hear(client)
 
     def release(self, client: str) -> None:
         """Takes back all that a window has in hand."""
@@ -177,7 +186,9 @@ class Desk:
                 int((frame["label"] != "").sum()),
             )
             self._view = mark, view
-            return view
+        del frame
+        give_back()
+        return view
 
 
 def _codes(values: Iterable[str], names: Sequence[str]) -> np.ndarray:

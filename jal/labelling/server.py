@@ -22,7 +22,7 @@ from jal.errors import JalError
 from jal.labelling.access import Guard
 from jal.labelling.calls import Calls
 from jal.labelling.page_files import FILES, media_of
-from jal.labelling.thumbnails import Thumbnails
+from jal.labelling.thumbnails import SIDES, Thumbnails
 from jal.schema import parse_json
 
 BODY = 64 * 1024  # bytes of a request
@@ -92,8 +92,8 @@ def make_app(calls: Calls, pictures: Thumbnails, token: str, names: Collection[s
 
     async def image(request: Request) -> Response:
         name, side = request.query_params.get("id", ""), request.query_params.get("side", "0")
-        if side not in ("0", "160", "320", "640"):
-            return JSONResponse({"error": "side is 0, 160, 320 or 640."}, 400)
+        if side not in ("0", *map(str, SIDES)):
+            return JSONResponse({"error": f"side is 0 or one of {SIDES}."}, 400)
         made = pictures.small if side != "0" else lambda name, side: pictures.large(name)
         try:
             shown = await anyio.to_thread.run_sync(made, name, int(side), limiter=few)

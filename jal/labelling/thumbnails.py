@@ -18,7 +18,7 @@ from jal.labelling.pictures import Pictures
 if TYPE_CHECKING:
     from PIL import Image
 
-SIDES = (160, 320, 640)  # pixels of the longer side of a small one
+SIDES = (160, 240, 640)  # pixels of the longer side of a small one
 KEPT = 64 * 2**20  # bytes of small ones that are kept
 _LARGEST = 4096  # of an image that no browser shows as it is
 _AS_IT_IS = {"JPEG": ("L", "RGB"), "PNG": ("1", "L", "RGB"), "WEBP": ("RGB",)}
@@ -122,14 +122,17 @@ def _drafted(content: object, side: int) -> Image.Image | None:
         with Image.open(content, formats=["JPEG"]) as file:
             if file.mode not in _AS_IT_IS["JPEG"]:
                 return None
-            file.draft("RGB", (side, side))
+            share = side / max(file.size)
+            file.draft("RGB", (int(file.width * share), int(file.height * share)))
             return upright(file).convert("RGB")
     except Exception:  # what is wrong with it is said by who reads it whole
         return None
 
 
 def _jpeg(image: Image.Image, side: int) -> bytes:
-    image.thumbnail((side, side))
+    from PIL.Image import Resampling
+
+    image.thumbnail((side, side), Resampling.BILINEAR)
     written = io.BytesIO()
     image.save(written, "JPEG", quality=82)
     return written.getvalue()

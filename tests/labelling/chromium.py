@@ -79,8 +79,11 @@ def go_to(page: Any, view: str) -> None:
 
 def tiles(page: Any) -> list[str]:
     """The ids in the grid, once there are any."""
-    page.wait_for_selector(".tile")
-    return page.eval_on_selector_all(".tile", "all => all.map((tile) => tile.title)")
+    find = "[...document.querySelectorAll('.tile')].map((tile) => tile.title)"
+    ids: list[str] = page.wait_for_function(
+        f"() => {{ const ids = {find}; return ids.length && ids; }}"
+    ).json_value()
+    return ids
 
 
 def mark(page: Any, wanted: Callable[[str], bool]) -> list[str]:

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def test_zoom_pan_and_contrast(page: Any) -> None:
     assert style("transform") == "translate(0px, 0px) scale(1)"
     page.mouse.move(400, 400)
     page.mouse.wheel(0, -300)
-    page.wait_for_function("document.querySelector('.stage').classList.contains('zoomed')")
+    page.wait_for_function("() => document.querySelector('.stage').classList.contains('zoomed')")
     page.locator("main").get_by_label("Contrast", exact=True).fill("200")
     assert "contrast(200%)" in style("filter")
     page.locator("main").get_by_role("button", name="Reset brightness and contrast").click()
@@ -347,7 +348,7 @@ def test_the_widget_labels_by_messages(browser: Any, images: Path, tmp_path: Pat
         one_module() + _RENDER,
     )
     id = do.current(page)
-    page.wait_for_function("document.querySelector('.stage img').naturalWidth === 64")
+    page.wait_for_function("() => document.querySelector('.stage img').naturalWidth === 64")
     page.locator("main .stage").click()
     do.say(page, KEYS[truth(id)], truth(id))
     assert session.labels() == {id: truth(id)}
@@ -374,11 +375,15 @@ class Story:
         self.classes = sorted({*self.truth.values()})
         self.said: dict[str, str] = {}
 
-    def start(self, *words: str) -> tuple[processes.Running, str]:
+    @contextmanager
+    def served(self, *words: str) -> Iterator[tuple[processes.Running, str]]:
         """`jal label`, and the address that it prints."""
         running = processes.jal("label", self.work, "--no_browser", *words)
-        running.reaches(lambda: "Ctrl-C" in running.out)
-        return running, re.search(r"page: (\S+)", running.out)[1]  # type: ignore[index]
+        try:
+            running.reaches(lambda: "Ctrl-C" in running.out)
+            yield running, re.search(r"page: (\S+)", running.out)[1]  # type: ignore[index]
+        finally:
+            running.process.kill()
 
     def one(self, page: Any, label: str = "", key: str = "") -> str:
         """Answers the image that is shown, by its key."""
@@ -389,17 +394,7 @@ class Story:
         return id
 
 
-@pytest.mark.slow
-def test_a_new_user_labels_sixty_cells_and_loses_none(
-    browser: Any, shared_data: Path, tmp_path: Path
-) -> None:
-    story = Story(shared_data, tmp_path)
-    assert len(story.truth) == 1600
-    model = f"--model={shared_data / 'vit_tiny'}"
-    running, address = story.start(
-        f"--data={story.images}", model, f"--classes={','.join(story.classes)}"
-    )
-    page = do.open_page(browser, address)
+def label_half_and_be_killed(story: Story, running: processes.Running, page: Any) -> None:
     for _ in range(10):
         story.one(page)
     last = list(story.said)[-1]
@@ -415,17 +410,17 @@ def test_a_new_user_labels_sixty_cells_and_loses_none(
     story.one(page, "artefact")
     while len(story.said) < 32:
         story.one(page)
-
+    here = do.current(page)
     running.sends(signal.SIGKILL)
     assert running.ends() == -signal.SIGKILL
-    here = do.current(page)
     page.keyboard.press("1")
     page.wait_for_selector(".fault:has-text('Not saved')")
     assert do.current(page) == here
+    assert page.faults == []
     page.context.close()
 
-    running, address = story.start()
-    page = do.open_page(browser, address)
+
+def label_the_rest_in_the_grid(story: Story, page: Any) -> None:
     assert do.current(page) not in story.said
     do.go_to(page, "Grid")
     while len(story.said) < 64:
@@ -439,8 +434,21 @@ def test_a_new_user_labels_sixty_cells_and_loses_none(
     page.wait_for_selector(".chart")
     assert page.faults == []
     page.context.close()
-    running.sends(signal.SIGTERM)
-    running.succeeds()
+
+
+@pytest.mark.slow
+def test_a_new_user_labels_sixty_cells_and_loses_none(
+    browser: Any, shared_data: Path, tmp_path: Path
+) -> None:
+    story = Story(shared_data, tmp_path)
+    assert len(story.truth) == 1600
+    words = (f"--model={shared_data / 'vit_tiny'}", f"--classes={','.join(story.classes)}")
+    with story.served(f"--data={story.images}", *words) as (running, address):
+        label_half_and_be_killed(story, running, do.open_page(browser, address))
+    with story.served() as (running, address):
+        label_the_rest_in_the_grid(story, do.open_page(browser, address))
+        running.sends(signal.SIGTERM)
+        running.succeeds()
 
     predictions, exported = tmp_path / "predictions.csv", tmp_path / "labels.csv"
     processes.jal("predict", story.work, f"--out={predictions}").succeeds()

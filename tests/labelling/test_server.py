@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -370,6 +371,16 @@ class Printed:
         self.origin, self.port = where, int(where.rpartition(":")[2])
 
 
+@contextmanager
+def served(*command: str) -> Iterator[processes.Running]:
+    """The command in a process that does not outlive the test."""
+    running = processes.jal(*command)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+
+
 def enter(running: processes.Running) -> Browser:
     browser = Browser(Printed(running))  # type: ignore[arg-type]
     browser.enter()
@@ -380,20 +391,20 @@ def enter(running: processes.Running) -> Browser:
 def test_a_killed_server_goes_on_and_a_stopped_one_ends_well(images: Path, tmp_path: Path) -> None:
     make_session(None, images)
     work = tmp_path / "work"
-    running = processes.jal(*words(work, images))
-    browser = enter(running)
-    said = browser.claim(4)
-    label(browser, said)
-    assert main(words(work, images)) == 2
-    running.sends(signal.SIGKILL)
-    assert running.ends() == -signal.SIGKILL
-    again = processes.jal("label", str(work), "--no_browser", "--batch=6")
-    browser = enter(again)
-    found = browser.call("gallery", of="labelled", count=20)["items"]
-    assert sorted(item["id"] for item in found) == sorted(said)
-    assert not set(browser.claim(6)) & set(said)
-    again.sends(signal.SIGTERM)
-    assert "4 labels in" in again.succeeds()
+    with served(*words(work, images)) as running:
+        browser = enter(running)
+        said = browser.claim(4)
+        label(browser, said)
+        assert main(words(work, images)) == 2
+        running.sends(signal.SIGKILL)
+        assert running.ends() == -signal.SIGKILL
+    with served("label", str(work), "--no_browser", "--batch=6") as again:
+        browser = enter(again)
+        found = browser.call("gallery", of="labelled", count=20)["items"]
+        assert sorted(item["id"] for item in found) == sorted(said)
+        assert not set(browser.claim(6)) & set(said)
+        again.sends(signal.SIGTERM)
+        assert "4 labels in" in again.succeeds()
     assert main(["tell", str(work), str(work / "labels.csv")]) == 0
 
 

@@ -112,8 +112,8 @@ export class Grid extends Many {
     this.since = performance.now();
     this.tiles.marked.clear();
     const left = this.tiles.items.filter((item) => !said.has(item.id));
+    this.tiles.set(left); // at once: another key must not mean them again
     if (!left.length) await this.load();
-    else this.tiles.set(left);
     this.focus();
   }
 

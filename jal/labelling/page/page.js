@@ -10,7 +10,7 @@ const SELDOM = 3000;
 const HIDDEN = 30000;
 const VIEWS = [["single", "One by one"], ["grid", "Grid"], ["review", "Review"], ["gallery", "Gallery"], ["aside", "Set aside"], ["progress", "Progress"]];
 const TYPED = "input:not([type=range]):not([type=checkbox]), textarea, select";
-const UNKNOWN = { classes: [], labelled: 0, aside: 0, open: 0, size: 0, batches: 0, mine: [], busy: "", trouble: "", done: false, estimate: null, seconds: null, version: -1 };
+const UNKNOWN = { classes: [], labelled: 0, aside: 0, open: 0, size: 0, batches: 0, mine: [], busy: "", trouble: "", done: false, estimate: null, seconds: null, version: -1, turn: 0 };
 
 /**
  * Puts the page into an element.
@@ -162,10 +162,8 @@ class App {
 
   async poll() {
     const state = await this.call("state", { client: this.client });
-    if (state) {
-      this.take(state);
-      this.view?.update(state);
-    }
+    // What was asked before an answer was given, or while one is under way, tells of an older session.
+    if (state && this.take(state) && !this.sending) this.view?.update(state);
     if (this.ended) return;
     const often = document.visibilityState === "hidden" ? HIDDEN : this.view?.waiting?.() || this.state.busy ? OFTEN : SELDOM;
     clearTimeout(this.timer);
@@ -177,9 +175,9 @@ class App {
     this.poll();
   }
 
-  /** Takes what jal says of the session, unless something newer was said. */
+  /** Takes what jal says of the session; false where something newer was said already. */
   take(state) {
-    if (state.version < this.state.version) return;
+    if (state.turn < this.state.turn) return false;
     this.state = state;
     this.keys.names = state.classes.map(({ name }) => name);
     const { estimate } = state;
@@ -191,6 +189,7 @@ class App {
     if (state.trouble) this.fail(state.trouble);
     else if (this.trouble) this.fail("");
     this.trouble = state.trouble;
+    return true;
   }
 
   /** Why there is nothing to label just now. */
@@ -215,7 +214,9 @@ class App {
   // What people do.
 
   async claim(count, only) {
-    const found = await this.call("claim", { client: this.client, count, class: only });
+    let found;
+    do found = await this.call("claim", { client: this.client, count, class: only });
+    while (found && found.state.turn < this.state.turn); // an answer given meanwhile made it old
     return found ? found.items : [];
   }
 

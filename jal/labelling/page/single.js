@@ -52,11 +52,15 @@ export class Single {
     this.filling = true;
     const items = await this.app.claim(IN_HAND, this.app.suggests() ? this.only.select.value : "");
     this.filling = false;
-    const known = new Set(this.trail.filter((item) => !item.answer).map((item) => item.id));
+    const known = new Map(this.trail.filter((item) => !item.answer).map((item) => [item.id, item]));
+    for (const item of items) Object.assign(known.get(item.id) ?? {}, item); // what is suggested may be new
     const fresh = items.filter((item) => !known.has(item.id));
     const again = new Set(fresh.map((item) => item.id));
+    const here = this.item()?.id;
     this.trail = [...this.trail.filter((item) => !again.has(item.id)), ...fresh];
-    if (!this.item() || this.item().answer) this.goOn();
+    const at = this.trail.findIndex((item) => item.id === here);
+    this.at = at < 0 ? this.trail.length : at;
+    if (!this.item()) this.goOn();
     this.draw();
   }
 
@@ -104,7 +108,9 @@ export class Single {
       if (!kept.includes(here)) this.goOn();
     }
     this.draw();
-    if (this.waiting() && state.open) this.fill();
+    const isNews = state.batches !== this.batches && !state.busy;
+    if (isNews) this.batches = state.batches;
+    if (isNews || (this.waiting() && state.open)) this.fill();
   }
 
   draw() {

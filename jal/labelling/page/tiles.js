@@ -38,7 +38,7 @@ export class Tiles {
       ...lines.map((text, line) => make("span", { class: line ? "line" : "line first", text })));
     made.addEventListener("click", (event) => this.clicked(at, event));
     made.addEventListener("dblclick", () => this.act.open(item));
-    if (!image.wanted) showPicture(image, this.api, item.id, 320);
+    if (!image.wanted) showPicture(image, this.api, item.id, 240);
     return made;
   }
 
