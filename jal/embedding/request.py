@@ -47,10 +47,17 @@ def about(config: ConfigDict, source: Source, backbone: Backbone) -> dict[str, A
     found = {
         "data": source.name,
         "model": backbone.name,
+        "model_from": _found_again(config.model.name),
         "versions": versions(("jax", "flax", "pillow")),
         "settings": settings,
     }
     return json.loads(json.dumps(found, default=str))
+
+
+def _found_again(name: str) -> str:
+    """A model's folder in full, so that later commands find it from anywhere; a hub's id as it is."""
+    folder = Path(name).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else name
 
 
 def sizes(source: Source) -> dict[str, int]:

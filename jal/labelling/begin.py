@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -12,7 +13,7 @@ import numpy as np
 
 from jal.engine.group import Group
 from jal.errors import JalError
-from jal.labelling.journal import Event, now
+from jal.labelling.journal import Event, Journal, now
 from jal.labelling.ledger import Ledger
 from jal.labelling.material import Material, as_material
 from jal.labelling.memory import FOLDER
@@ -28,8 +29,10 @@ from jal.labelling.options import (
     read_options,
 )
 from jal.labelling.reserve import reserve_share, share_of_groups
+from jal.labelling.saying import known_ids
 from jal.pools.checks import Column, label_names
 from jal.schema import LOCK
+from jal.settings.lock import hold
 
 JOURNAL, LABELS, STORE = "journal.jsonl", "labels.csv", "store"
 SOURCE = "source"  # who says what a source's own labels say
@@ -45,6 +48,7 @@ class Begun(NamedTuple):
       group: the run that it computes as.
       events: that a new session begins with.
       is_new: whether there was none.
+      is_elsewhere: whether its store is no longer where session.json says; options know where.
     """
 
     options: Options
@@ -52,12 +56,20 @@ class Begun(NamedTuple):
     group: Group
     events: list[Event]
     is_new: bool
+    is_elsewhere: bool = False
 
 
 def holds_session(folder: Path) -> bool:
-    """Whether a folder is a session's; raises JalError where it is something else's."""
+    """Whether a folder is a session's; raises JalError where it is something else's.
+
+    One that died while it began, before anyone could say anything, is none.
+    """
     if (folder / SESSION).exists():
-        return True
+        if (folder / LABELS).exists() and not (folder / JOURNAL).exists():
+            raise JalError(
+                f"{folder} holds a {SESSION} and no {JOURNAL}, which has all that was said; restore it."
+            )
+        return (folder / JOURNAL).exists()
     if folder.is_dir():
         others = sorted(path.name for path in folder.iterdir() if path.name not in _OURS)
         if others:
@@ -119,7 +131,7 @@ def _go_on(
     config = as_config(options.settings, folder / SESSION)
     asked = plain_settings(checked_settings(settings))
     wrong = differing(options, {name: asked[name] for name in map(_dotted, settings)})
-    if classes is not None and tuple(classes) != options.classes:
+    if classes is not None and _names(classes) != list(options.classes):
         wrong.append(f"classes were {', '.join(options.classes) or 'none'} (add_class adds one)")
     if labels is not None and labels is not False:
         wrong.append("labels are told by tell()")
@@ -129,8 +141,49 @@ def _go_on(
     if given is None:
         if not options.pool:
             raise JalError(f"the session in {folder} labels an array; pass it again as pool=.")
-        given = options.pool if "://" in options.pool else folder / options.pool
-    return Begun(options, as_material(given), _group(config, settings), [], False)
+        given = pool_of(folder, options)
+        if "://" not in given and not Path(given).exists():
+            raise JalError(
+                f"the embeddings that the session in {folder} labels are no longer in {given}; say once "
+                "where they are, by jal next WORK --pool=STORE or pool=."
+            )
+    material, where = as_material(given), options.pool
+    if material.store is not None and where:
+        where = _kept_path(folder, material.store.path)
+    is_elsewhere = where != options.pool
+    options = replace(options, pool=where)
+    return Begun(options, material, _group(config, settings), [], False, is_elsewhere)
+
+
+def pool_of(folder: Path, options: Options) -> str:
+    """Where a session's store is; "" where it labels an array."""
+    is_below = options.pool and "://" not in options.pool
+    return str(folder / options.pool) if is_below else options.pool
+
+
+def write_beginning(begun: Begun, folder: Path | None, note: Callable[[str], None]) -> Journal:
+    """The journal of a new session; in a folder, session.json and what is known from the start are written.
+
+    Raises:
+      JalError: another process began one there meanwhile, or the folder cannot be written.
+    """
+    if folder is None:
+        journal = Journal(None, begun.options.session, note)
+        journal.begin(begun.events)
+        return journal
+    with hold(folder, "try again", seconds=20):
+        if holds_session(folder):
+            raise JalError(
+                f"another process began a session in {folder} meanwhile; go on with that."
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            begun.options.write(folder)
+        except OSError as error:
+            raise JalError(f"{folder} cannot be written ({error.strerror}).") from error
+        journal = Journal(folder / JOURNAL, begun.options.session, note)
+        journal.begin(begun.events)
+    return journal
 
 
 def _dotted(keyword: str) -> str:
@@ -168,28 +221,24 @@ def _starting_labels(material: Material, labels: Any) -> dict[str, str]:
     if labels is False:
         return {}
     if isinstance(labels, Mapping):
-        strange = [name for name in labels if name not in set(material.ids)]
-        if strange:
-            raise JalError(
-                f"labels has {len(strange)} ids that are not the pool's; the first is {strange[0]!r}."
-            )
-        return {str(name): str(label) for name, label in labels.items() if label}
-    names = label_names(Column("labels", labels, material.size))
-    return {name: label for name, label in zip(material.ids, names, strict=True) if label}
+        ids = known_ids(material.ids, {name: row for row, name in enumerate(material.ids)}, labels)
+        if len(ids) < len(labels):
+            raise JalError("labels names an image twice, by its id and by its row.")
+        values = list(labels.values())
+    else:
+        ids, values = list(material.ids), labels
+    names = label_names(Column("labels", values, len(ids)))
+    return {name: label for name, label in zip(ids, names, strict=True) if label}
 
 
 def _classes(
     material: Material, classes: Sequence[str] | int | None, known: Mapping[str, str]
 ) -> tuple[str, ...]:
     """The first classes: those asked for, or those of the source and the labels."""
-    if isinstance(classes, int | np.integer) and not isinstance(classes, bool):
-        names = [str(number) for number in range(int(classes))]
-    elif isinstance(classes, str):
-        names = [name.strip() for name in classes.split(",") if name.strip()]
-    elif classes is None:
+    if classes is None:
         names = [*material.classes, *sorted(set(known.values()) - set(material.classes))]
     else:
-        names = [str(name) for name in np.atleast_1d(np.asarray(classes, object))]
+        names = _names(classes)
     ledger = Ledger([])
     for name in names:
         ledger.check_new(name)
@@ -201,3 +250,12 @@ def _classes(
             f"{', '.join(ledger.classes)}; name it too, or pass labels=False to begin without labels."
         )
     return tuple(ledger.classes)
+
+
+def _names(classes: Any) -> list[str]:
+    """The names of classes from names, with commas between or apart, or from how many there are."""
+    if isinstance(classes, int | np.integer) and not isinstance(classes, bool):
+        return [str(number) for number in range(int(classes))]
+    if isinstance(classes, str):
+        return [name.strip() for name in classes.split(",") if name.strip()]
+    return [str(name) for name in np.atleast_1d(np.asarray(classes, object))]

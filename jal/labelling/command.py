@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,12 @@ def run_next(arguments: argparse.Namespace, overrides: list[str]) -> None:
 
     if arguments.batch < 1:
         raise JalError(f"--batch is {arguments.batch}; it must be at least 1.")
+    stem = Path(arguments.out).expanduser()
+    stem = stem.with_suffix("") if stem.suffix in (".csv", ".html") else stem
+    if stem.name in ("", ".."):
+        raise JalError(f"--out is {arguments.out!r}; give how the files' names begin, as batch.")
+    with _writing(stem):
+        stem.parent.mkdir(parents=True, exist_ok=True)
     console = started()
     session = begin_or_open(arguments, overrides, console)
     waiting = session.open()
@@ -38,15 +46,14 @@ def run_next(arguments: argparse.Namespace, overrides: list[str]) -> None:
         console.print("nothing is left to ask: every image has an answer, or is set aside.")
         _print_state(session, console)
         return
-    stem = Path(arguments.out).expanduser()
-    stem = stem.with_suffix("") if stem.suffix in (".csv", ".html") else stem
-    stem.parent.mkdir(parents=True, exist_ok=True)
     csv, html = (stem.with_name(f"{stem.name}{ending}") for ending in (".csv", ".html"))
-    write_batch_csv(csv, batch)
+    with _writing(stem):
+        write_batch_csv(csv, batch)
     console.print(f"batch: {len(batch)} images in {csv}")
     if session.pictures.source is not None:
         title = f"{session.material.name}, batch {len(session.ledger.asks)}"
-        write_sheet(html, batch, session.classes, session.pictures.small, title)
+        with _writing(html):
+            write_sheet(html, batch, session.classes, session.pictures.small, title)
         console.print(f"to label by eye: {html} (open it in a browser; it saves the CSV)")
     _print_state(session, console)
     console.print(f"then: jal tell {arguments.work} {csv}")
@@ -69,10 +76,9 @@ def run_tell(arguments: argparse.Namespace, rest: list[str]) -> None:
                 f"{arguments.file}: {str(error).rstrip('.')}; nothing was taken in (--add_classes adds "
                 f"{', '.join(new)})."
             ) from error
+    count = session.take_in(found.answers, who=person(arguments), new_classes=new)
     for name in new:
-        session.add_class(name, who=person(arguments))
         console.print(f"a new class: {name}")
-    count = session.take_in(found.answers, who=person(arguments))
     for note in found.notes:
         console.print(note)
     console.print(
@@ -106,11 +112,9 @@ def run_predict(arguments: argparse.Namespace, rest: list[str]) -> None:
             frame = session.classifier().predict_images(arguments.data, progress=bar)
     else:
         frame = session.predictions()
-    try:
+    with _writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, _csv(frame))
-    except OSError as error:
-        raise JalError(f"{out} cannot be written ({error.strerror}).") from error
     console.print(f"predictions: {len(frame)} images in {out}")
     _print_state(session, console)
 
@@ -180,6 +184,15 @@ def person(arguments: argparse.Namespace) -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may know no user
         return ""
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Says in one sentence what the system says of a file that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise JalError(f"{out} cannot be written ({error.strerror}).") from error
 
 
 def _print_state(session: Session, console: Console) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jal.errors import JalError
 from jal.labelling import asking, saying
-from jal.labelling.begin import JOURNAL, LABELS, Begun
+from jal.labelling.begin import JOURNAL, LABELS, Begun, write_beginning
 from jal.labelling.journal import Event, Journal, now
 from jal.labelling.ledger import Answer, Ledger
 from jal.schema import write_atomically
@@ -32,15 +34,16 @@ class Conversation:
         self._position = {name: row for row, name in enumerate(begun.material.ids)}
         self._note, self._lock = note, threading.RLock()
         self._ledger = self._blank().fold(begun.events)
-        if begun.is_new and folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            begun.options.write(folder)
-        path = None if folder is None else folder / JOURNAL
-        self._journal = Journal(path, begun.options.session, note)
-        with self._turn():
-            if begun.is_new:
-                self._append(begun.events, folded=True)
+        if begun.is_new:
+            self._journal = write_beginning(begun, folder, note)
+        else:
+            path = None if folder is None else folder / JOURNAL
+            self._journal = Journal(path, begun.options.session, note)
+        with self._turn():  # what was said is taken in
+            pass
         self._say_what_is_gone()
+        if begun.is_elsewhere and folder is not None:
+            begun.options.write(folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -113,21 +116,36 @@ class Conversation:
                 ]
             )
 
-    def take_in(self, answers: Sequence[saying.FileAnswer], *, who: str = "") -> int:
+    def take_in(
+        self,
+        answers: Sequence[saying.FileAnswer],
+        *,
+        who: str = "",
+        new_classes: Sequence[str] = (),
+    ) -> int:
         """Takes the answers of a file in, labels, skips and unsures, all or none of them.
 
         Args:
           answers: as `jal.labelling.answers.read_answers` gives them.
           who: said so, where the file does not say.
+          new_classes: to be added before; of any that cannot, none is, nor is an answer.
 
         Returns:
-          How many are new or changed.
+          How many answers are new or changed.
 
         Raises:
           JalError: a class that there is not, with its place in the file; then nothing has changed.
         """
         with self._turn():
-            return self._answer(saying.of_file(self._ledger, answers, who))
+            # Looked at as a whole before anything of it is written.
+            then = replace(self._ledger, classes=list(self._ledger.classes))
+            for name in new_classes:
+                then.check_new(name)
+                then.classes.append(name)
+            said = saying.of_file(then, answers, who)
+            for name in new_classes:
+                self._append([self._event("new class", who, **{"class": name})])
+            return self._answer(said)
 
     def skip(self, ids: Any, *, who: str = "", seconds: float | None = None) -> int:
         """Sets images aside; they are not asked again until taken back. Returns how many are new."""
@@ -154,7 +172,7 @@ class Conversation:
         return name
 
     def take_back(self, ids: Any, *, who: str = "", last: bool = False) -> int:
-        """Makes images that were set aside (or labelled) open again; returns how many.
+        """Makes images that were set aside (or labelled) open again; returns how many had an answer.
 
         With `last`, only the latest answer of each is taken back, and one before it counts again.
         """
@@ -166,7 +184,7 @@ class Conversation:
             ]
             self._append([self._event("undo", who, of=place) for place in places])
         self.write_labels()
-        return len(names)
+        return sum(map(bool, said))
 
     def add_class(self, name: str, *, who: str = "") -> None:
         """One more class; what is compiled depends on their number, so the next fit compiles anew."""
@@ -192,7 +210,10 @@ class Conversation:
         if self.folder is not None:
             with self._lock:
                 content = saying.labels_csv(self._ledger)
-            write_atomically(self.folder / LABELS, content)
+            try:
+                write_atomically(self.folder / LABELS, content)
+            except OSError as error:  # what was said is on disk, and counts
+                self._note(f"{self.folder / LABELS} cannot be written ({error.strerror}).")
 
     # How.
 
@@ -208,7 +229,8 @@ class Conversation:
     def _set_aside(self, kind: str, ids: Any, who: str, seconds: float | None) -> int:
         with self._turn():
             names = saying.known_ids(self.material.ids, self._position, ids)
-            return self._answer([saying.Said(kind, name, "", who, seconds) for name in names])
+            spent = saying.spent(seconds, "")
+            return self._answer([saying.Said(kind, name, "", who, spent) for name in names])
 
     def _answer(self, said: Sequence[saying.Said]) -> int:
         """Writes what is not known yet, in one's turn; returns how much that is."""
@@ -220,7 +242,7 @@ class Conversation:
                     one.who,
                     id=one.id,
                     **({"class": one.label} if one.kind == "label" else {}),
-                    **({} if one.seconds is None else {"seconds": round(one.seconds, 3)}),
+                    **({} if one.seconds is None else {"seconds": one.seconds}),
                 )
                 for one in fresh
             ]
@@ -238,14 +260,20 @@ class Conversation:
             self._ledger.fold(self._journal.events[self._ledger.folded :])
             yield
 
-    def _append(self, events: Iterable[Event], folded: bool = False) -> None:
+    def _append(self, events: Iterable[Event]) -> None:
         events = list(events)
         self._journal.append(events)
-        if not folded:
-            self._ledger.fold(events)
+        self._ledger.fold(events)
 
     def _say_what_is_gone(self) -> None:
-        gone = [name for name in self._ledger.labels() if name not in self._position]
+        ledger = self._ledger
+        known = ledger.asked.keys() | ledger.answers.keys()
+        if known and known.isdisjoint(self._position):
+            raise JalError(
+                f"{self.material.name} is not what this session labels: none of the {len(known)} images that "
+                f"it asked or has labels of are there (as {min(known)})."
+            )
+        gone = [name for name in ledger.labels() if name not in self._position]
         if gone:
             self._note(
                 f"{len(gone)} labelled images are no longer in {self.material.name} (as {gone[0]}); their "

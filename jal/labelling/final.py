@@ -9,6 +9,7 @@ from jal.errors import JalError
 from jal.labelling.classifier import Classifier, make_classifier
 from jal.labelling.estimate import Estimate
 from jal.labelling.ledger import Ledger
+from jal.labelling.origin import embedding_of, model_of
 from jal.labelling.training import Training
 from jal.settings.versions import DISTRIBUTION, versions
 
@@ -58,21 +59,9 @@ def _about(
     if estimate is not None:
         about["accuracy"] = {**estimate._asdict(), "of": "the classifier before it saw the audits"}
     if material.store is not None:
-        request = material.store.manifest["request"]
-        height, width = request["model"]["image_size"]
         about |= {
-            "model": material.backbone,
-            "fingerprint": request["model"]["fingerprint"],
-            "embedding": {
-                "model__dtype": request["model"]["dtype"],
-                "model__patch_mean": request["model"]["feature"] != "pooled",
-                "model__image_size": height if height == width else 0,
-                "store__dtype": request["store"]["dtype"],
-                **{
-                    f"data__{name}": material.data[name]
-                    for name in ("white", "page", "channels")
-                    if material.data.get(name)
-                },
-            },
+            "model": model_of(material.store),
+            "fingerprint": material.store.manifest["request"]["model"]["fingerprint"],
+            "embedding": embedding_of(material.store),
         }
     return about

@@ -14,7 +14,7 @@ from jal.labelling.estimate import Change, Estimate, change, estimate, wilson
 from jal.labelling.journal import Event
 from jal.labelling.learn import Belief
 from jal.labelling.ledger import Ledger
-from jal.labelling.training import Training
+from jal.labelling.training import Plan, Training
 
 
 class Moment(NamedTuple):
@@ -107,8 +107,10 @@ def test_set(training: Training, ledger: Ledger) -> TestSet | None:
     if plan is None or not material.test_labels:
         return None
     shares = training.of_features(plan, material.test_features)
-    names = np.array([*ledger.classes, *[""] * (shares.shape[1] - len(ledger.classes))], object)
-    right = names[shares.argmax(axis=1)] == np.array(material.test_labels, object)
+    # The source calls a class as it did before it was renamed here.
+    numbers = ledger.former | {name: number for number, name in enumerate(ledger.classes)}
+    truth = np.array([numbers.get(name, -1) for name in material.test_labels])
+    right = shares.argmax(axis=1) == truth
     low, high = wilson(int(right.sum()), len(right))
     return TestSet(float(right.mean()), low, high, len(right))
 
@@ -122,12 +124,15 @@ def _estimate(known: Audits, belief: Belief) -> Estimate | None:
 def _beliefs(
     training: Training, ledger: Ledger, events: Sequence[Event]
 ) -> list[tuple[int, int, Belief]]:
-    """Round, number of labels and belief of every fit that a batch was asked by, and the one of now."""
-    found: list[tuple[int, int, Belief]] = []
+    """Round, number of labels and belief of each round's last fit that a batch was asked by, or of now."""
+    plans: list[Plan] = []
     places = [ask.after for ask in ledger.asks]
     for then in chain(training.standings(events, places), [ledger]):
         plan = training.plan(then)
-        if plan is None or (found and found[-1][1] == len(plan.known.rows) and then is ledger):
+        if plan is None:
             continue
-        found.append((plan.number, len(plan.known.rows), training.belief(plan)))
-    return found
+        # Of a round asked ahead in, or corrected since, what was made of it last.
+        if plans and plans[-1].number == plan.number:
+            plans.pop()
+        plans.append(plan)
+    return [(plan.number, len(plan.known.rows), training.belief(plan)) for plan in plans]

@@ -17,7 +17,7 @@ from typing import Any
 
 from jal.errors import JalError
 from jal.labelling.events import check_event
-from jal.schema import shown
+from jal.schema import shown, write_atomically
 from jal.settings.lock import hold
 
 FORMAT = "jal journal, version 1"
@@ -65,26 +65,50 @@ class Journal:
     def refresh(self) -> int:
         """Reads what other processes wrote; returns how many events that were."""
         before = len(self.events)
-        if self.path is not None and self.path.exists():
-            size = self.path.stat().st_size
+        if self.path is not None:
+            size = self.path.stat().st_size if self.path.exists() else 0
             if size < self._bytes:
                 raise JalError(f"{self.path} became shorter while it was open; restore it.")
             if size > self._bytes:
                 self._read()
         return len(self.events) - before
 
+    def begin(self, events: Sequence[Event]) -> None:
+        """Writes a new journal with what is known from the start: all of that, or no file.
+
+        Raises:
+          JalError: it cannot be written.
+        """
+        if self.path is not None:
+            content = self._lines([self._head, *events])
+            try:
+                write_atomically(self.path, content)
+            except OSError as error:
+                raise JalError(f"{self.path} cannot be written ({error.strerror}).") from error
+            self._bytes = len(content)
+        self.events += events
+
     def append(self, events: Sequence[Event]) -> None:
         """Adds events in one's turn; returns once they are on disk.
 
         Raises:
-          JalError: they cannot be written, as on a full disk; then none of them counts.
+          JalError: one is none that could be read again, or they cannot be written, as on a full disk; then
+            none of them counts.
         """
+        for event in events:
+            check_event(event, "what is said")
         if self.path is not None and events:
-            first = not self._bytes
-            head = [{"format": FORMAT, "session": self.session}] if first else []
-            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*head, *events])
-            self._write(text.encode())
+            self._write(self._lines([*([] if self._bytes else [self._head]), *events]))
         self.events += events
+
+    @property
+    def _head(self) -> Event:
+        return {"format": FORMAT, "session": self.session}
+
+    def _lines(self, values: Sequence[Event]) -> bytes:
+        text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+        # File names need not be Unicode; JSON is read with the same leave.
+        return text.encode(errors="surrogatepass")
 
     def _write(self, content: bytes) -> None:
         assert self.path is not None

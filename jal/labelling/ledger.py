@@ -67,6 +67,7 @@ class Ledger:
       asks: the batches, in order.
       asked: round and rank of each image that was asked; audits rank behind the picks.
       given: the images that were labelled before the first batch was asked.
+      former: the numbers of classes by names that they had before.
       folded: how many events are in it.
       moved: the present id of images that the journal knows by another.
     """
@@ -77,6 +78,7 @@ class Ledger:
     asks: list[Ask] = field(default_factory=list)
     asked: dict[str, tuple[int, int]] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
+    former: dict[str, int] = field(default_factory=dict)
     folded: int = 0
     _by_place: dict[int, str] = field(default_factory=dict)
 
@@ -123,15 +125,16 @@ class Ledger:
 
     def open_items(self) -> list[str]:
         """The images that were asked and not answered, in the order they are shown."""
-        return [name for ask in self.asks for name in ask.items if not self.answers.get(name)]
+        # Images with the same bytes are one where only one is left.
+        asked = dict.fromkeys(name for ask in self.asks for name in ask.items)
+        return [name for name in asked if not self.answers.get(name)]
 
     def number(self, label: str) -> int:
         """The number of a class; raises JalError where there is none of that name."""
         if label not in self.classes:
             known = ", ".join(self.classes) or "none yet"
-            raise JalError(
-                f"there is no class {label!r}{did_you_mean(label, self.classes)}; the classes are {known}."
-            )
+            hint = did_you_mean(str(label), self.classes)
+            raise JalError(f"there is no class {label!r}{hint}; the classes are {known}.")
         return self.classes.index(label)
 
     def _take(self, event: dict[str, Any]) -> None:
@@ -159,13 +162,15 @@ class Ledger:
         elif kind == "rename":
             number = self.number(event["class"])
             self.check_new(event["to"])
+            self.former[event["class"]] = number
             self.classes[number] = event["to"]
 
     def check_new(self, label: str) -> None:
         """Raises JalError where a name can be none of a further class."""
         if label in self.classes:
             raise JalError(f"there is a class {label!r} already.")
-        if not label.strip() or label != label.strip() or not label.isprintable():
+        is_text = isinstance(label, str) and label.isprintable()
+        if not is_text or not label.strip() or label != label.strip():
             raise JalError(
                 f"a class cannot be called {label!r}; take printable text without spaces around it."
             )

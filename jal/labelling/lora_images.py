@@ -10,6 +10,7 @@ import numpy as np
 from jal.data.loader import batches
 from jal.errors import JalError
 from jal.labelling.material import Material
+from jal.labelling.origin import model_of
 from jal.labelling.pictures import Pictures
 from jal.pools.images import ImagePool, LoraData
 from jal.weights import load as hf
@@ -28,7 +29,7 @@ def lora_images(material: Material, pictures: Pictures, note: Callable[[str], No
             "store that jal embed made of images that are still there, or pass images=."
         )
     height, width = store.manifest["request"]["model"]["image_size"]
-    backbone = hf.load(material.backbone, image_size=(height, width), dtype="float32", remat=True)
+    backbone = hf.load(model_of(store), image_size=(height, width), dtype="float32", remat=True)
     for text in backbone.notes:
         note(text)
     place = {

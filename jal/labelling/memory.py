@@ -12,6 +12,7 @@ import numpy as np
 from jal.schema import write_atomically
 
 FOLDER = "derived"
+_MOST_BYTES = 2**28  # in memory
 
 
 class Memory:
@@ -31,36 +32,36 @@ class Memory:
             return self._held.get((name, mark))
         try:
             with np.load(self._file(name, mark), allow_pickle=False) as found:
-                self._held[name, mark] = dict(found)
+                self._hold((name, mark), dict(found))
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None
         return self._held[name, mark]
 
-    def keep(
-        self, name: str, mark: str, arrays: Mapping[str, np.ndarray], only: bool = False
-    ) -> None:
-        """Keeps arrays; where there is no room on the disk, in memory alone.
-
-        Args:
-          name, mark: to recall them by.
-          arrays: by name.
-          only: forget others of this name.
-        """
-        if only:
-            self._held = {key: held for key, held in self._held.items() if key[0] != name}
-        self._held[name, mark] = dict(arrays)
+    def keep(self, name: str, mark: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keeps arrays under a name and a mark; where there is no room on the disk, in memory alone."""
+        self._hold((name, mark), dict(arrays))
         if self._folder is None:
             return
         content = io.BytesIO()
         np.savez(content, **dict(arrays))  # type: ignore[arg-type]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            if only:
-                for other in self._folder.glob(f"{name}-*.npz"):
-                    other.unlink(missing_ok=True)
             write_atomically(self._file(name, mark), content.getvalue())
         except OSError:
             return
+
+    def _hold(self, key: tuple[str, str], arrays: dict[str, np.ndarray]) -> None:
+        """Holds arrays in memory, in place of the oldest where that is full."""
+        self._held[key] = arrays
+        sizes = {
+            one: sum(part.nbytes for part in held.values()) for one, held in self._held.items()
+        }
+        over = sum(sizes.values()) - _MOST_BYTES
+        for one in [*sizes][:-1]:
+            if over <= 0:
+                break
+            over -= sizes[one]
+            del self._held[one]
 
     def _file(self, name: str, mark: str) -> Path:
         assert self._folder is not None

@@ -67,16 +67,21 @@ def begin_or_open(arguments: argparse.Namespace, overrides: list[str], console: 
     asked = _asked_settings(overrides)
     _name_images(config, arguments)
     pool: Any = arguments.pool or None
+    given = {name.replace(".", "__"): config_value(config, name) for name in asked}
     if config.data.path or config.data.name or config.data.address:
         if pool is not None:
             raise JalError("--pool is a store that is embedded already; leave --data out.")
+        _check_settings(config)  # before hours of embedding
+        if there:
+            _embed_alike(config, folder, {*overridden(overrides)}, bool(arguments.model))
         if not config.store.path:
             config.store.path = str(folder / STORE)
         pool = _embedded(config, console)
     if there:
-        given = {name.replace(".", "__"): config_value(config, name) for name in asked}
-        classes = _names(arguments.classes) if arguments.classes is not None else None
-        return Session(folder, pool=pool, classes=classes, progress=Said(console), **given)
+        session = Session(folder, pool=pool, progress=Said(console), **given)
+        if arguments.classes:
+            _name_classes(session, _names(arguments.classes), console)
+        return session
     if pool is None:
         raise JalError(
             f"there is no labelling session in {arguments.work} yet; say what to label with --data=FOLDER "
@@ -85,6 +90,11 @@ def begin_or_open(arguments: argparse.Namespace, overrides: list[str], console: 
     settings = {name.replace(".", "__"): config_value(config, name) for name in _settings(config)}
     names = _names(config.classes if arguments.classes is None else arguments.classes)
     return Session(folder, pool=pool, classes=names or None, progress=Said(console), **settings)
+
+
+def overridden(overrides: list[str]) -> list[str]:
+    """The keys of `--config.key=value` words."""
+    return [word.partition("=")[0].removeprefix("--config.") for word in overrides]
 
 
 def config_value(config: ConfigDict, path: str) -> Any:
@@ -107,8 +117,54 @@ def _asked_settings(overrides: list[str]) -> list[str]:
     """The session's settings among `--config.key=value` words."""
     from jal.labelling.config import SESSION_FIELDS
 
-    keys = [word.partition("=")[0].removeprefix("--config.") for word in overrides]
-    return [key for key in keys if key in SESSION_FIELDS]
+    return [key for key in overridden(overrides) if key in SESSION_FIELDS]
+
+
+def _check_settings(config: ConfigDict) -> None:
+    """Raises JalError for what could begin no session."""
+    from jal.labelling.options import checked_settings, make_group, one_choice
+
+    values = {name.replace(".", "__"): config_value(config, name) for name in _settings(config)}
+    checked = checked_settings(values)
+    make_group(checked, *(one_choice(kind, checked[kind]) for kind in ("strategy", "init")))
+
+
+def _embed_alike(config: ConfigDict, folder: Path, said: set[str], has_model: bool) -> None:
+    """Has images that join a session embedded as its own were, and into its store, unless told otherwise."""
+    from jal.labelling.begin import pool_of
+    from jal.labelling.options import read_options
+    from jal.labelling.origin import embedding_of, model_of
+    from jal.store.manifest import open_store
+
+    where = pool_of(folder, read_options(folder))
+    if not where:
+        raise JalError(f"the session in {folder} labels an array; --data cannot add to it.")
+    if not config.store.path:
+        config.store.path = where
+    store = open_store(where)
+    if not has_model and "model.name" not in said:
+        config.model.name = model_of(store)
+    for name, value in embedding_of(store).items():
+        key = name.replace("__", ".")
+        if key not in said:
+            room, _, field = key.partition(".")
+            config[room][field] = value
+
+
+def _name_classes(session: Session, names: list[str], console: Console) -> None:
+    """Adds classes that are named later; those that there are must be among the names."""
+    if tuple(names) == session.options.classes:
+        return  # the command that began it, again
+    missing = [name for name in session.classes if name not in names]
+    if missing:
+        raise JalError(
+            f"the session has the class {missing[0]!r}, which --classes does not name; leave --classes out, "
+            "or name all classes and those to add."
+        )
+    for name in names:
+        if name not in session.classes:
+            session.add_class(name)
+            console.print(f"a new class: {name}")
 
 
 def _name_images(config: ConfigDict, arguments: argparse.Namespace) -> None:

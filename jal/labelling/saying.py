@@ -42,7 +42,9 @@ def as_pairs(answers: Any, classes: Any) -> list[tuple[Any, Any]]:
     if isinstance(answers, Mapping):
         return list(answers.items())
     if hasattr(answers, "columns") and {"id", "label"} <= set(answers.columns):
-        return [(name, label) for name, label in zip(answers["id"], answers["label"], strict=True)]
+        # Numbers there are ids, as a table read from a file has them, and no positions.
+        names = map(str, answers["id"])
+        return list(zip(names, answers["label"], strict=True))
     raise JalError(
         "tell takes a mapping of ids to classes, ids and classes, or a frame with the columns id and "
         "label."
@@ -77,7 +79,10 @@ def checked(
 def spent(seconds: float | Mapping[str, float] | None, name: str) -> float | None:
     """The time spent on an image, where it is known."""
     value = seconds.get(name) if isinstance(seconds, Mapping) else seconds
-    return None if value is None else float(value)
+    try:
+        return None if value is None else round(float(value), 3)
+    except (TypeError, ValueError) as error:
+        raise JalError(f"seconds is {value!r}; it must be a number at least 0.") from error
 
 
 def of_file(ledger: Ledger, answers: Sequence[FileAnswer], who: str) -> list[Said]:
@@ -90,7 +95,8 @@ def of_file(ledger: Ledger, answers: Sequence[FileAnswer], who: str) -> list[Sai
                 label = ledger.classes[ledger.number(answer.label)]
             except JalError as error:
                 raise JalError(f"{answer.where}: {error}") from error
-        said.append(Said(answer.kind, answer.id, label, answer.who or who, answer.seconds))
+        seconds = spent(answer.seconds, "")
+        said.append(Said(answer.kind, answer.id, label, answer.who or who, seconds))
     return said
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jal.errors import JalError
 from jal.labelling import asking, frames, insight
 from jal.labelling.begin import begin
@@ -73,12 +75,12 @@ class Session(Conversation):
         note = notes_of(progress)
         with pinned():
             begun = begin(folder, pool, classes, labels, settings)
-            super().__init__(begun, folder, note)
             self.pictures = Pictures(begun.material.data)
             if begun.group.lora is not None and images is None:
                 from jal.labelling.lora_images import lora_images
 
-                images = lora_images(self.material, self.pictures, note)
+                images = lora_images(begun.material, self.pictures, note)
+            super().__init__(begun, folder, note)
             self._training = Training(
                 begun.material,
                 begun.options,
@@ -106,7 +108,7 @@ class Session(Conversation):
         Raises:
           JalError: k is not positive; images are open and `ask_ahead` is off; the journal cannot be written.
         """
-        if isinstance(k, bool) or not int(k) == k or k < 1:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise JalError(f"a batch of {k!r} cannot be asked; it takes a whole number from 1.")
         while True:
             ledger = self._snapshot()
@@ -165,7 +167,15 @@ class Session(Conversation):
 
     @pinned()
     def suspicious(self, n: int = 20, *, folds: int = 5) -> pd.DataFrame:
-        """The n labels that probes trained without them doubt most: id, path, label, predicted, doubt."""
+        """The n labels that probes trained without them doubt most: id, path, label, predicted, doubt.
+
+        Raises:
+          JalError: n is negative, or there are not at least two folds.
+        """
+        if n < 0 or folds < 2:
+            raise JalError(
+                f"{n} labels by {folds} folds cannot be shown; n must be at least 0, folds at least 2."
+            )
         ledger, path = self._snapshot(), self.pictures.path
         return frames.suspicious_frame(self._training, ledger, n, folds, path)
 
@@ -207,6 +217,8 @@ class Session(Conversation):
         due = audits_in(k, audit) if audit else 0
         audits = asking.due_audits(ledger, training.dealt(ledger), due)
         picks = [self.material.ids[row] for row in training.pick(ledger, k - len(audits))]
+        if audit and len(picks) + len(audits) < k:  # nothing else is left
+            audits = asking.due_audits(ledger, training.dealt(ledger), k - len(picks))
         number = len(ledger.asks) + 1
         return self._event(
             "ask",

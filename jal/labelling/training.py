@@ -79,10 +79,13 @@ class Training:
         aside = np.flatnonzero(self._reserve)
         order = dealing_order(seed, [first[row] for row in aside])
         self._dealt = [ids[row] for row in aside[order]]
-        self._pool_mark = fingerprint([options.session, dict(options.settings), *first])
+        self._pool_mark = fingerprint(
+            [options.session, dict(options.settings), material.features, *first]
+        )
         self._learnings: dict[int, Learning] = {}
         self._fits: dict[str, ALState] = {}
-        self._strategy_states: dict[int, Any] = {0: None}
+        # The strategy's state after so many batches, the last of which were these picks.
+        self._strategy_state_of: tuple[int, tuple[str, ...], Any] = (0, (), None)
 
     # What the journal says.
 
@@ -170,13 +173,14 @@ class Training:
             plan = self.plan(ledger)
             number = len(ledger.asks) + 1 + self.offset(ledger)
             if plan is None:
-                self._keep_strategy(len(ledger.asks) + 1, None)
                 learning = self._learning(max(len(ledger.classes), 2))
-                return learning.pick_first(available, k, number)
-            state = self._strategy_state(ledger)
-            learning, fitted = self._learning(plan.classes), self.fitted(plan)
-            picks, after = learning.pick(fitted, plan.known, available, k, number, state)
-            self._keep_strategy(len(ledger.asks) + 1, after)
+                picks, after = learning.pick_first(available, k, number), None
+            else:
+                state = self._strategy_state(ledger)
+                learning, fitted = self._learning(plan.classes), self.fitted(plan)
+                picks, after = learning.pick(fitted, plan.known, available, k, number, state)
+            names = tuple(self.material.ids[row] for row in picks)
+            self._strategy_state_of = (len(ledger.asks) + 1, names, after)
             return picks
 
     def out_of_fold(self, ledger: Ledger, folds: int) -> tuple[Known, np.ndarray]:
@@ -206,21 +210,21 @@ class Training:
     def _strategy_state(self, ledger: Ledger) -> Any:
         """The strategy's own state after the batches that were asked; None for one that has none.
 
-        It is replayed where it is not held. Where a replay picks otherwise than was picked, as on another
-        machine or a pool that has grown, the strategy starts anew on the labels there are.
+        It is replayed where it is not held, as where another process asked meanwhile. After a batch that is
+        picked otherwise then, as on another machine or a pool that has grown, the strategy starts anew.
         """
         if not selection.has_state(self.group.spec.strategy):
             return None
         asks = ledger.asks
-        held = max(number for number in self._strategy_states if number <= len(asks))
+        held, picked, _ = self._strategy_state_of
+        if held > len(asks) or (held and picked != asks[held - 1].picks):
+            held, self._strategy_state_of = 0, (0, (), None)
         places = [ask.after for ask in asks[held:]]
-        replayed = self.standings(self._events, places)
-        for ask, then in zip(asks[held:], replayed, strict=True):
-            picks = self.pick(then, len(ask.picks))
-            if tuple(self.material.ids[row] for row in picks) != ask.picks:
-                self._strategy_states = {0: None, len(asks): None}
-                break
-        return self._strategy_states.get(len(asks))
-
-    def _keep_strategy(self, asked: int, state: Any) -> None:
-        self._strategy_states = {0: None, asked: state}
+        for ask, then in zip(asks[held:], self.standings(self._events, places), strict=True):
+            _, _, state = self._strategy_state_of
+            if ask.picks:
+                picks = self.pick(then, len(ask.picks))
+                is_same = tuple(self.material.ids[row] for row in picks) == ask.picks
+                state = self._strategy_state_of[2] if is_same else None
+            self._strategy_state_of = (ask.round, ask.picks, state)
+        return self._strategy_state_of[2]

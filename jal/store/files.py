@@ -111,7 +111,10 @@ def kvstore_spec(path: str) -> dict[str, str]:
     """TensorStore's description of a folder or bucket prefix."""
     scheme, separator, rest = path.partition("://")
     if not separator:
-        return {"driver": "file", "path": str(Path(os.path.expanduser(path)).absolute()) + "/"}
+        folder = Path(os.path.expanduser(path)).absolute()
+        # TensorStore takes no way up.
+        folder = folder.resolve() if ".." in folder.parts else folder
+        return {"driver": "file", "path": f"{folder}/"}
     if scheme not in _SCHEMES:
         raise JalError(f"{path} is neither a folder nor one of {', '.join(_SCHEMES)}://.")
     bucket, _, prefix = rest.partition("/")

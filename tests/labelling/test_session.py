@@ -370,7 +370,7 @@ def test_images_that_are_gone_are_said_and_not_used(tmp_path: Path, capsys: Any)
         ({"colour": 3}, "unknown setting colour"),
         ({"classes": ["a", "a"]}, "already"),
         ({"labels": {"0": "tiger"}}, "tiger"),
-        ({"labels": {"x": "basophil"}}, "not the pool's"),
+        ({"labels": {"x": "basophil"}}, "no image 'x'"),
     ],
 )
 def test_bad_settings_are_said_before_anything_is_written(
