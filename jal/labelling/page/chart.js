@@ -1,7 +1,7 @@
 // The accuracy over labels as a small chart: a line, the band of its interval, and words.
 import { make, percent } from "./dom.js";
 
-const SIZE = { width: 640, height: 260, left: 62, right: 14, top: 14, bottom: 38 };
+const SIZE = { width: 640, height: 260, left: 74, right: 14, top: 16, bottom: 54 };
 
 function shape(tag, settings, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -38,8 +38,8 @@ function drawAxes(svg, most, x, y) {
     svg.append(shape("line", { class: "grid", x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: y(share), y2: y(share) }),
       shape("text", { x: SIZE.left - 8, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
   }
-  for (const labels of ticks(most)) svg.append(shape("text", { x: x(labels), y: SIZE.height - 18, "text-anchor": "middle" }, String(labels)));
-  svg.append(shape("text", { x: (SIZE.left + SIZE.width) / 2, y: SIZE.height - 2, "text-anchor": "middle" }, "labels trained on"));
+  for (const labels of ticks(most)) svg.append(shape("text", { x: x(labels), y: SIZE.height - 32, "text-anchor": "middle" }, String(labels)));
+  svg.append(shape("text", { x: (SIZE.left + SIZE.width) / 2, y: SIZE.height - 6, "text-anchor": "middle" }, "labels trained on"));
 }
 
 function ticks(most) {
