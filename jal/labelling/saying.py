@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,10 +80,15 @@ def checked(
 def spent(seconds: float | Mapping[str, float] | None, name: str) -> float | None:
     """The time spent on an image, where it is known."""
     value = seconds.get(name) if isinstance(seconds, Mapping) else seconds
+    if value is None:
+        return None
     try:
-        return None if value is None else round(float(value), 3)
-    except (TypeError, ValueError) as error:
-        raise JalError(f"seconds is {value!r}; it must be a number at least 0.") from error
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise JalError(f"seconds is {value!r}; it must be a number at least 0.")
+    return round(found, 3)
 
 
 def of_file(ledger: Ledger, answers: Sequence[FileAnswer], who: str) -> list[Said]:
