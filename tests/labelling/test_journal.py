@@ -144,3 +144,29 @@ def test_in_memory_it_keeps_events_alone() -> None:
         journal.append([SKIP])
     assert journal.events == [SKIP]
     assert journal.refresh() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"who": 3}, {"seconds": -1.0}, {"id": None}, {"event": "shout"}])
+def test_what_could_not_be_read_again_is_never_written(tmp_path: Path, wrong: Any) -> None:
+    journal = written(tmp_path / "j", "a")
+    before = (tmp_path / "j").read_bytes()
+    with journal.turn(), pytest.raises(JalError, match=next(iter(wrong))):
+        journal.append([SKIP, SKIP | wrong])
+    assert (tmp_path / "j").read_bytes() == before
+    assert ids_in(journal) == "a"
+
+
+def test_names_that_are_not_unicode_are_kept(tmp_path: Path) -> None:
+    name = b"caf\xe9.png".decode(errors="surrogateescape")
+    journal = opened(tmp_path / "j")
+    with journal.turn():
+        journal.append([SKIP | {"id": name}])
+    assert ids_in(opened(tmp_path / "j")) == name
+
+
+def test_a_journal_that_goes_away_while_it_is_open_is_said(tmp_path: Path) -> None:
+    journal = written(tmp_path / "j", "a")
+    (tmp_path / "j").unlink()
+    with pytest.raises(JalError, match="shorter"), journal.turn():
+        pass
+    assert not (tmp_path / "j").exists()

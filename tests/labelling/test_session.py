@@ -9,30 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from clustered_pool import clustered_arrays, clustered_pool
+from clustered_pool import clustered_pool
+from quick_session import CLASSES, NAMES, QUICK, TEST, X, Y, answered, session
 
 import jal
 from jal.errors import JalError
 from jal.labelling.begin import JOURNAL, LABELS
 from jal.labelling.options import SESSION
-
-CLASSES = ["basophil", "eosinophil", "lymphocyte", "monocyte"]
-X, Y, *TEST = clustered_arrays(rows=120, dimension=8)
-NAMES = np.array(CLASSES)[Y]
-QUICK: dict[str, Any] = {"probe__max_epochs": 30, "strategy": "margins", "progress": False}
-
-
-def session(*where: Any, **settings: Any) -> jal.Session:
-    given = {"classes": CLASSES, **QUICK, **settings}
-    return jal.Session(*where, **given) if where else jal.Session(X, **given)
-
-
-def answered(made: jal.Session, rounds: int, batch: int = 10) -> jal.Session:
-    for _ in range(rounds):
-        rows = made.ask(batch)["row"].to_numpy()
-        made.tell(rows, NAMES[rows])
-    return made
-
 
 # Asking and telling.
 
