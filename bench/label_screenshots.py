@@ -53,6 +53,7 @@ def label(page: Any, truth: dict[str, str], count: int) -> None:
     """Labels images one by one, by their keys."""
     for _ in range(count):
         page.wait_for_selector(".single:not([hidden]) .name")
+        page.wait_for_timeout(600)  # about as long as a person takes, which the page shows
         name = page.text_content(".single .name")
         page.keyboard.press(str(1 + CLASSES.index(truth[name])))
         page.wait_for_function(
