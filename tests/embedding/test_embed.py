@@ -116,6 +116,7 @@ def run_mortal(words: list[str], chunk: int, recorded: bool) -> int:
     return main(words)
 
 
+@pytest.mark.slow
 def test_killed_at_any_time_it_goes_on_to_the_same_bytes(
     whole: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +166,7 @@ def test_damaged_chunks_of_a_finished_store_are_made_anew(
     assert digests(store) == digests(whole)
 
 
+@pytest.mark.slow
 def test_eight_devices_agree_with_one(
     whole: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ def fitted_in_layouts() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["alone on two", "beside on one", "beside on two"])
 def test_the_same_bits_alone_and_beside_others(how: str, kernels: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(kernels[how], kernels["alone on one"])
@@ -141,11 +142,13 @@ def fitted_on_eight() -> np.ndarray:
     return fitted([3, 7, 9, 11, 13, 15, 17, 19, 21, 23], 128, devices=0)[1]
 
 
+@pytest.mark.slow
 def test_the_same_bits_on_eight_devices(kernels: dict[str, np.ndarray]) -> None:
     found = processes.call(fitted_on_eight, devices=8, as_shipped=True)
     np.testing.assert_array_equal(found, kernels["alone on one"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "tolerance"), [("bucket", 1e-5), ("vmapped", 1e-3)])
 def test_close_in_any_bucket_and_vmapped(
     how: str, tolerance: float, kernels: dict[str, np.ndarray]

@@ -79,6 +79,7 @@ def beside(pool: LoadedPool) -> pd.DataFrame:
     return sweep(pool, BASE, (2, 5, 9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_pairs_with_every_init(
@@ -92,6 +93,7 @@ def test_every_strategy_pairs_with_every_init(
     assert picks[:first] == picks_of(alone, "random", 5, init)[:first]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_map_mode_picks_the_same_alone_as_beside_others(
     name: str, alone: pd.DataFrame, beside: pd.DataFrame
@@ -105,6 +107,7 @@ def vmapped(pool: LoadedPool) -> pd.DataFrame:
     return sweep(pool, BASE, (2, 5, 9), execution__mode="vmap")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_vmap_mode_picks_nearly_what_map_mode_does(
     name: str, beside: pd.DataFrame, vmapped: pd.DataFrame
@@ -122,6 +125,7 @@ def clustered_otherwise(pool: LoadedPool) -> pd.DataFrame:
     return sweep(pool, BASE, (5,), seed_of__clustering=77)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_clustering_key_of_its_own_changes_those_that_cluster(
     name: str, alone: pd.DataFrame, clustered_otherwise: pd.DataFrame
@@ -135,11 +139,13 @@ def again(pool: LoadedPool) -> pd.DataFrame:
     return sweep(pool, BASE, (5,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_same_on_every_run(name: str, alone: pd.DataFrame, again: pd.DataFrame) -> None:
     assert picks_of(alone, name, 5) == picks_of(again, name, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_hidden_labels_shuffled_same_picks(
     name: str, alone: pd.DataFrame, pool: LoadedPool
@@ -155,6 +161,7 @@ def test_hidden_labels_shuffled_same_picks(
     assert picks_of(sweep(shuffled, BASE, (5,), name), name, 5) == picks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", [name for name in INITS if name != "given"])
 def test_inits_do_not_see_labels(init: str, alone: pd.DataFrame, pool: LoadedPool) -> None:
     labels = np.roll(np.array(pool.pool.labels), 1)

@@ -203,6 +203,7 @@ def fitted_alone_and_beside() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [leaf[0] for leaf in alone], [leaf[1] for leaf in beside]
 
 
+@pytest.mark.slow
 def test_a_mapped_seed_is_the_same_bits_alone_and_beside_others():
     alone, beside = processes.call(fitted_alone_and_beside, as_shipped=True)
     assert len(alone) > 4
@@ -210,6 +211,7 @@ def test_a_mapped_seed_is_the_same_bits_alone_and_beside_others():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_vmapped_seed_is_close_to_itself_alone():
     together = jax.tree.leaves(fitted(np.arange(3, dtype=np.uint32), "vmap"))
     for one, other in zip(jax.tree.leaves(trained(seed=1)), together, strict=True):
