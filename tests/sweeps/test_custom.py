@@ -34,6 +34,8 @@ from jal.sweeps.config import sweep_config
 
 POOL = clustered_pool(1)
 QUICK: dict[str, Any] = {"rounds": 3, "probe__max_epochs": 8}
+# One way to run them is enough for a quick look: the rest is what the engine does with any program.
+MODES = ["map", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("vmap", "scan"))]
 
 
 class StopAfter(Silent):
@@ -77,7 +79,7 @@ def predictions(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return (jnp.argmax(logits, axis=1)[:10] * 4 ** jnp.arange(10)).sum()
 
 
-@pytest.mark.parametrize("mode", ["map", "vmap", "scan"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_metric_of_ones_own_is_a_column_after_the_others(mode: str) -> None:
     result = jal.sweep(
         POOL, "random, margins", seeds=2, metrics=METRICS, execution__mode=mode, **QUICK
@@ -232,7 +234,7 @@ def test_it_is_what_scikit_learn_fits_on_the_same_labels() -> None:
     assert compared >= 12
 
 
-@pytest.mark.parametrize("mode", ["map", "vmap", "scan"])
+@pytest.mark.parametrize("mode", MODES)
 def test_every_kind_of_strategy_asks_it(mode: str) -> None:
     names = "entropy, dropquery, badge, typiclust"
     result = jal.sweep(
@@ -285,6 +287,7 @@ def test_it_stands_beside_others_and_alone(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_both_stand_beside_lora() -> None:
     backbone, images = tiny_backbone(remat=True), coloured_images()
     config = sweep_config()
