@@ -145,6 +145,9 @@ def add_beginning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", default=None, help="names, with commas between; more can come later"
     )
+    parser.add_argument(
+        "--no_labels", action="store_true", help="folders or columns that look like labels are none"
+    )
     parser.add_argument("--config", default="label", help="a config's name or file [label]")
 
 

@@ -151,6 +151,11 @@ def _go_on(
     if material.store is not None and where:
         where = _kept_path(folder, material.store.path)
     is_elsewhere = where != options.pool
+    if is_elsewhere and "://" not in where and Path(pool_of(folder, options)).exists():
+        raise JalError(
+            f"the session in {folder} labels {pool_of(folder, options)}, which is still there; another store "
+            "takes another session."
+        )
     options = replace(options, pool=where)
     return Begun(options, material, _group(config, settings), [], False, is_elsewhere)
 
@@ -214,8 +219,8 @@ def _starting_labels(material: Material, labels: Any) -> dict[str, str]:
         known = dict(material.labels)
         if len(known) == material.size:
             raise JalError(
-                f"{material.name}: every image has a label, so there is nothing to ask; to hide them, as "
-                "in a simulation, pass labels=False."
+                f"{material.name}: every image has a label, as of its folder, so there is nothing to ask; if "
+                "these are none, or to hide them, pass --no_labels (labels=False)."
             )
         return known
     if labels is False:
@@ -247,7 +252,7 @@ def _classes(
     if missing:
         raise JalError(
             f"images have the label {missing[0]!r}, which is not among the classes "
-            f"{', '.join(ledger.classes)}; name it too, or pass labels=False to begin without labels."
+            f"{', '.join(ledger.classes)}; name it too, or pass --no_labels (labels=False)."
         )
     return tuple(ledger.classes)
 

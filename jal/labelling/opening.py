@@ -89,7 +89,14 @@ def begin_or_open(arguments: argparse.Namespace, overrides: list[str], console: 
         )
     settings = {name.replace(".", "__"): config_value(config, name) for name in _settings(config)}
     names = _names(config.classes if arguments.classes is None else arguments.classes)
-    return Session(folder, pool=pool, classes=names or None, progress=Said(console), **settings)
+    return Session(
+        folder,
+        pool=pool,
+        classes=names or ([] if arguments.no_labels else None),
+        labels=False if arguments.no_labels else None,
+        progress=Said(console),
+        **settings,
+    )
 
 
 def overridden(overrides: list[str]) -> list[str]:

@@ -302,3 +302,82 @@ def test_as_a_new_user_with_real_images(
     assert len(frame) == 240
     assert (frame["answer"] == [truth[name] for name in frame["id"]]).mean() > 0.85
     assert (frame["label"] != "").sum() == 72
+
+
+def test_a_store_that_moved_is_named_once(model: Model, tmp_path: Path, capsys: Any) -> None:
+    paint(tmp_path / "images", range(30))
+    store, moved = tmp_path / "store", tmp_path / "other" / "store"
+    assert main(begin(tmp_path, f"--config.store.path={store}")) == 0
+    moved.parent.mkdir()
+    store.rename(moved)
+    capsys.readouterr()
+    assert main(["status", str(tmp_path / "work")]) == 2
+    assert "--pool=STORE" in capsys.readouterr().err
+    assert main(again(tmp_path, f"--pool={moved}")) == 0
+    assert main(["status", str(tmp_path / "work")]) == 0
+    shutil.copytree(moved, store)
+    assert main(again(tmp_path, f"--pool={store}")) == 2
+    assert "still there" in capsys.readouterr().err
+
+
+def test_further_images_are_embedded_as_the_first_from_anywhere(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    paint(tmp_path / "images", range(30))
+    (tmp_path / "models" / "tiny").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    where = ["--model=models/tiny", "--config.store.path=store"]
+    assert main([*begin(tmp_path), *where]) == 0
+    assert tell(tmp_path, fill(tmp_path)) == 0
+    assert model.took() == 30
+    paint(tmp_path / "images", range(30, 34))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["next", "../work", "--data=../images", "--out=../batch", "--batch=5"]) == 0
+    assert model.took() == 4
+    assert not (tmp_path / "work" / "store").exists()
+    assert jal.Session("../work", progress=False).material.size == 34
+    classifier = jal.Session("../work", progress=False).classifier()
+    assert classifier.about_["model"] == str(tmp_path / "models" / "tiny")
+
+
+def test_classes_may_be_named_later(model: Model, tmp_path: Path, capsys: Any) -> None:
+    paint(tmp_path / "images", range(30))
+    assert main([*begin(tmp_path), "--classes="]) == 0
+    assert main(again(tmp_path, "--classes=red,green")) == 0
+    assert main(again(tmp_path, "--classes=red,green,blue")) == 0
+    assert jal.Session(tmp_path / "work", progress=False).classes == CLASSES
+    assert main(again(tmp_path, "--classes=red,gren")) == 2
+    assert "the class 'green'" in capsys.readouterr().err
+    assert jal.Session(tmp_path / "work", progress=False).classes == CLASSES
+
+
+@pytest.mark.parametrize("out", ["", ".", "..", "file/batch"])
+def test_a_batch_that_has_no_place_is_not_asked(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, out: str
+) -> None:
+    paint(tmp_path / "images", range(30))
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert main([*begin(tmp_path), f"--out={out}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "work").exists()
+
+
+def test_bad_settings_are_said_before_anything_is_embedded(model: Model, tmp_path: Path) -> None:
+    paint(tmp_path / "images", range(30))
+    assert main(begin(tmp_path, "--config.init=randm")) == 2
+    assert main(begin(tmp_path, "--config.audit=2")) == 2
+    assert model.took() == 0
+
+
+def test_folders_that_are_no_classes(model: Model, tmp_path: Path, capsys: Any) -> None:
+    paint(tmp_path / "images" / "monday", range(15))
+    paint(tmp_path / "images" / "friday", range(15, 30))
+    assert main([*begin(tmp_path), "--classes="]) == 2
+    assert "--no_labels" in capsys.readouterr().err
+    assert main([*begin(tmp_path), "--classes=", "--no_labels"]) == 0
+    made = jal.Session(tmp_path / "work", progress=False)
+    assert (made.classes, made.labels()) == ((), {})
+    assert main([*begin(tmp_path), "--no_labels"]) == 0  # again, with the classes
+    assert jal.Session(tmp_path / "work", progress=False).classes == CLASSES
