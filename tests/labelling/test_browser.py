@@ -254,6 +254,21 @@ def test_the_end_is_told(browser: Any, images: Path) -> None:
         page.context.close()
 
 
+@pytest.mark.parametrize("strategy", ["margins", "dropquery"])
+def test_the_picks_are_those_of_ask_and_tell(browser: Any, images: Path, strategy: str) -> None:
+    settings: dict[str, Any] = {"audit": 0.0, "ask_ahead": False, "strategy": strategy}
+    by_page, by_hand = (make_session(None, images, 20, **settings) for _ in range(2))
+    with page_of(by_page, batch=4) as served:
+        page = do.open_page(browser, served.server.address)
+        label(page, 12)
+        page.context.close()
+    for _ in range(3):
+        by_hand.tell({name: truth(name) for name in by_hand.ask(4)["id"]})
+    picks = [ask.picks for ask in by_page.ledger.asks[:3]]
+    assert picks == [ask.picks for ask in by_hand.ledger.asks]
+    assert all(len(batch) == 4 for batch in picks)
+
+
 def test_names_that_are_code_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:
     code = ("<img src=x onerror=alert(1)>", "<script>alert(2)</script>", "__proto__", "\"'`&amp;")
     names = [f"{number} {name.replace('/', '')}.png" for number, name in enumerate(code)]
