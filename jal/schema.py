@@ -31,19 +31,9 @@ LOCK = ".jal.lock"
 FILES = (METRICS, ACQUISITIONS, CONFIG, ENVIRONMENT, STATUS, CURVES)
 
 RUN_COLUMNS = (
-    "run",
-    "dataset",
-    "backbone",
-    "learner",
-    "strategy",
-    "init",
-    "seed",
-    "lr",
-    "weight_decay",
-    "dropout",
-    "probe",
-    "ssl",
-)
+    "run", "dataset", "backbone", "learner", "strategy", "init", "seed", "lr", "weight_decay", "dropout",
+    "probe", "ssl", "pool", "spec",
+)  # fmt: skip
 METRIC_COLUMNS = (
     "labelled",
     "accuracy",
@@ -58,7 +48,7 @@ METRIC_COLUMNS = (
     "epochs",
 )
 DIGITS = "digits"  # the bundled data set
-COLUMNS = (*RUN_COLUMNS, "round", *METRIC_COLUMNS, "seconds")
+COLUMNS = (*RUN_COLUMNS, "round", *METRIC_COLUMNS, "seconds", "compile_seconds")
 STUDY_COLUMNS = ("workdir", "setting", "arm")  # which reports add
 _INTEGERS = ("labelled", "classes_seen", "epochs")
 
@@ -98,7 +88,11 @@ def fingerprint(parts: Iterable[object]) -> str:
 
 
 def rows_of_round(
-    runs: list[dict[str, Any]], index: int, measured: Mapping[str, np.ndarray], seconds: float
+    runs: list[dict[str, Any]],
+    index: int,
+    measured: Mapping[str, np.ndarray],
+    seconds: float,
+    compiling: float,
 ) -> pd.DataFrame:
     """One tidy row a run.
 
@@ -106,7 +100,8 @@ def rows_of_round(
       runs: the run columns of each run.
       index: the round, from 1.
       measured: each metric, f32[runs]; the user's own come last, in their order.
-      seconds: wall seconds of the round, shared equally by the runs that ran together.
+      seconds, compiling: wall seconds of the round, and those of them that went into compiling; shared
+        equally by the runs that ran together.
     """
     import pandas as pd
 
@@ -115,6 +110,7 @@ def rows_of_round(
     for name, values in measured.items():
         frame[name] = np.asarray(values, int if name in _INTEGERS else float)
     frame["seconds"] = seconds / len(runs)
+    frame["compile_seconds"] = compiling / len(runs)
     return frame[[*COLUMNS, *(name for name in measured if name not in METRIC_COLUMNS)]]
 
 

@@ -15,6 +15,7 @@ from jal import experiment, selection
 from jal.core.spec import Choice, bucket
 from jal.core.types import ALState, Learner, Metrics, Pool
 from jal.engine import programs
+from jal.engine.compile_clock import compile_seconds
 from jal.engine.group import Group, Identity
 from jal.engine.layout import Layout
 from jal.errors import JalError
@@ -30,6 +31,7 @@ class Round(NamedTuple):
       measured: each metric of `jal.core.types.Metrics`, the user's own among them, f32[runs].
       order: i32[runs, capacity], the pool positions labelled so far, in order.
       seconds: wall seconds since the round before.
+      compiling: how many of them went into tracing and compiling programs.
       state: fetches the AL state as it stands before the next fit, as numpy arrays with a leading
         axis of runs, keys as key data; None where the devices no longer hold it.
     """
@@ -38,6 +40,7 @@ class Round(NamedTuple):
     measured: dict[str, np.ndarray]
     order: np.ndarray
     seconds: float
+    compiling: float
     state: Callable[[], ALState] | None
 
 
@@ -51,7 +54,7 @@ class Snapshot(NamedTuple):
       order: i32[runs, capacity], the pool positions labelled so far, in order.
       leaves: the leaves of the AL state, in `jax.tree.leaves` order, keys as key data.
       measured: each metric, f32[runs, number].
-      seconds: f64[number].
+      seconds, compiling: f64[number], as `Round` has them; NaN where an older jal did not tell.
       runs: which runs these are, as `Group.identities` gives them.
     """
 
@@ -60,6 +63,7 @@ class Snapshot(NamedTuple):
     leaves: tuple[np.ndarray, ...]
     measured: dict[str, np.ndarray]
     seconds: np.ndarray
+    compiling: np.ndarray
     runs: tuple[Identity, ...]
 
 
@@ -147,7 +151,7 @@ def run_rounds(
     Raises:
       JalError: when the snapshot is of another kind of state.
     """
-    clock = time.perf_counter()
+    clock, compiled = time.perf_counter(), compile_seconds()
     spec, caches = group.spec, prepare_caches(group, pool, layout, prepared)
     hyper = layout.spread(group.hyper())
     runs = layout.spread((group.key_seeds(), group.first))
@@ -180,7 +184,8 @@ def run_rounds(
         state = ask(fitted, number + 1) if number < spec.rounds else fitted
         values, order = _values(layout.collect(measured)), layout.collect(fitted.order)
         seconds, clock = time.perf_counter() - clock, time.perf_counter()
-        yield Round(number, values, order, seconds, _fetcher(layout, state))
+        compiling, compiled = compile_seconds() - compiled, compile_seconds()
+        yield Round(number, values, order, seconds, compiling, _fetcher(layout, state))
 
 
 def _restored(snapshot: Snapshot, abstract: ALState, layout: Layout) -> ALState:
@@ -205,17 +210,19 @@ def _restored(snapshot: Snapshot, abstract: ALState, layout: Layout) -> ALState:
 
 def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Iterator[Round]:
     """Runs all rounds of a group in one program (`scan` mode), then yields them."""
-    clock = time.perf_counter()
+    clock, compiled = time.perf_counter(), compile_seconds()
     caches = prepare_caches(group, pool, layout, prepared)
     runs = layout.spread((group.key_seeds(), group.first))
     program = programs.whole(group.spec, group.stored, layout, group.metrics)
     state, measured = program((runs, layout.spread(group.hyper())), (pool, caches), 0)
     values, order = _values(layout.collect(measured)), layout.collect(state.order)
     seconds = (time.perf_counter() - clock) / group.spec.rounds
+    compiling = (compile_seconds() - compiled) / group.spec.rounds
     for position in range(group.spec.rounds):
         one = {name: value[:, position] for name, value in values.items()}
         last = position + 1 == group.spec.rounds
-        yield Round(position + 1, one, order, seconds, _fetcher(layout, state) if last else None)
+        fetch = _fetcher(layout, state) if last else None
+        yield Round(position + 1, one, order, seconds, compiling, fetch)
 
 
 def _values(measured: Metrics) -> dict[str, np.ndarray]:

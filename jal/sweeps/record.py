@@ -54,8 +54,8 @@ class Record:
         """Takes up the rounds of a snapshot, and returns them."""
         for position in range(snapshot.number):
             measured = {name: values[:, position] for name, values in snapshot.measured.items()}
-            seconds = float(snapshot.seconds[position])
-            self._append(Round(position + 1, measured, snapshot.order, seconds, None))
+            times = float(snapshot.seconds[position]), float(snapshot.compiling[position])
+            self._append(Round(position + 1, measured, snapshot.order, *times, None))
         self._saved = snapshot.number
         return list(self._rounds)
 
@@ -106,6 +106,7 @@ class Record:
                     for name in names
                 },
                 seconds=np.array([done.seconds for done in self._rounds]),
+                compiling=np.array([done.compiling for done in self._rounds]),
                 runs=self.group.identities,
             )
         )
@@ -120,6 +121,10 @@ class Record:
         self._order = finished.order
         self.rows.append(
             schema.rows_of_round(
-                self._columns, finished.number, finished.measured, finished.seconds
+                self._columns,
+                finished.number,
+                finished.measured,
+                finished.seconds,
+                finished.compiling,
             )
         )

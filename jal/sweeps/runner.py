@@ -16,6 +16,7 @@ from jal.engine.layout import Layout, make_layout
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.settings.progress import Progress
+from jal.sweeps.comparable import identity
 from jal.sweeps.events import Callback
 from jal.sweeps.parts import Part, find_parts
 from jal.sweeps.record import Record
@@ -83,6 +84,8 @@ class Runner:
           columns: the tidy columns that identify each run.
         """
         parts = self._parts(number, group)
+        same = identity(group, self._loaded)
+        columns = [{**run, **same} for run in columns]
         records = [
             Record(
                 group.take(part.runs),

@@ -113,6 +113,7 @@ class Checkpoints:
             "state": {str(i): leaf for i, leaf in enumerate(snapshot.leaves) if leaf.size},
             "measured": snapshot.measured,
             "seconds": snapshot.seconds,
+            "compiling": snapshot.compiling,
         }
         # The format does not store empty arrays, so they are written down beside it.
         empty = {
@@ -201,6 +202,7 @@ class Checkpoints:
             leaves=tuple(leaf for _, leaf in sorted(leaves.items())),
             measured=tree["measured"],
             seconds=tree["seconds"],
+            compiling=tree.get("compiling", np.full(step, np.nan)),
             runs=tuple((int(seed), lr, decay) for seed, lr, decay in facts["runs"]),
         )
 

@@ -279,6 +279,7 @@ class Workdir:
                 io.BytesIO(contents),
                 keep_default_na=False,
                 na_values=[""],
+                dtype={"pool": str, "spec": str},  # digits alone are no number here
                 float_precision="round_trip",
             )
 

@@ -18,6 +18,7 @@ import jal
 from jal.schema import ACQUISITIONS, CONFIG, CURVES, METRICS, STATUS
 from jal.settings.lock import LOCK, hold
 
+TIMES = ["seconds", "compile_seconds"]
 POOL = clustered_pool()
 SETTINGS = {"start": 1, "step": 1, "probe__max_epochs": 10}
 
@@ -31,7 +32,7 @@ def sweep(workdir: Path, rounds: int, seeds: tuple[int, ...], **more: object) ->
 
 def contents(workdir: Path) -> tuple[str, pd.DataFrame]:
     """What a sweep wrote, seconds aside."""
-    metrics = pd.read_csv(workdir / METRICS).drop(columns="seconds")
+    metrics = pd.read_csv(workdir / METRICS).drop(columns=TIMES)
     return (workdir / ACQUISITIONS).read_text(), metrics
 
 

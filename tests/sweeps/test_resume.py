@@ -26,6 +26,8 @@ from jal.sweeps.config import sweep_config
 from jal.sweeps.record import Record
 from jal.sweeps.snapshots import Checkpoints
 
+TIMES = ["seconds", "compile_seconds"]
+
 
 @pytest.fixture(scope="module")
 def pool() -> LoadedPool:
@@ -81,7 +83,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def assert_same(left: SweepResult, right: SweepResult) -> None:
     pd.testing.assert_frame_equal(
-        left.metrics.drop(columns="seconds"), right.metrics.drop(columns="seconds")
+        left.metrics.drop(columns=TIMES), right.metrics.drop(columns=TIMES)
     )
     pd.testing.assert_frame_equal(left.acquisitions, right.acquisitions)
 
@@ -185,9 +187,7 @@ def test_one_group_of_the_grid_has_a_workdir_of_its_own(
 ) -> None:
     alone = run_sweep(small_config(group=1), pool, workdir=tmp_path)
     expected = uninterrupted.metrics.query("strategy == 'dropquery'").reset_index(drop=True)
-    pd.testing.assert_frame_equal(
-        alone.metrics.drop(columns="seconds"), expected.drop(columns="seconds")
-    )
+    pd.testing.assert_frame_equal(alone.metrics.drop(columns=TIMES), expected.drop(columns=TIMES))
     assert (tmp_path / "group-1" / "metrics.csv").is_file()
     with pytest.raises(JalError, match="groups 0 to 1"):
         run_sweep(small_config(group=2), pool)
@@ -210,7 +210,7 @@ def is_finished(workdir: Path) -> bool:
 
 
 def results(workdir: Path) -> tuple[pd.DataFrame, bytes]:
-    metrics = pd.read_csv(workdir / "metrics.csv").drop(columns="seconds")
+    metrics = pd.read_csv(workdir / "metrics.csv").drop(columns=TIMES)
     return metrics, (workdir / "acquisitions.csv").read_bytes()
 
 

@@ -26,6 +26,7 @@ def make_snapshot(number: int) -> Snapshot:
         ),
         measured={"accuracy": random.random((3, number), dtype=np.float32)},
         seconds=random.random(number),
+        compiling=random.random(number),
         runs=((1, 0.01, 0.01), (2, 0.01, 0.01), (3, 0.1, 0.0)),
     )
 
@@ -34,6 +35,7 @@ def assert_same(left: Snapshot, right: Snapshot) -> None:
     assert (left.number, left.runs) == (right.number, right.runs)
     np.testing.assert_array_equal(left.order, right.order)
     np.testing.assert_array_equal(left.seconds, right.seconds)
+    np.testing.assert_array_equal(left.compiling, right.compiling)
     np.testing.assert_array_equal(left.measured["accuracy"], right.measured["accuracy"])
     assert len(left.leaves) == len(right.leaves)
     for one, other in zip(left.leaves, right.leaves, strict=True):

@@ -39,6 +39,7 @@ def test_one_tidy_row_a_run_and_round(grid: jal.SweepResult) -> None:
     assert not metrics.duplicated(["run", "round"]).any()
     assert metrics.groupby("run")["labelled"].apply(list).map(lambda v: v == [4, 8, 12]).all()
     assert (metrics["seconds"] > 0).all()
+    assert metrics["compile_seconds"].between(0, metrics["seconds"]).all()
     assert metrics["unknown_ratio"].isna().eq(metrics["round"] == 1).all()
     bounded = metrics[["accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece"]]
     assert bounded.ge(0).all(axis=None)
