@@ -9,14 +9,18 @@ import pandas as pd
 from jal.schema import COLUMNS, METRIC_COLUMNS, STUDY_COLUMNS
 
 SETTING_COLUMNS = ("dataset", "backbone", "learner", "ssl")
-# Columns that are neither settings nor arms: the run's number, its seed, and what was measured.
-_OTHER_COLUMNS = ("run", "strategy", "seed", "round", "seconds", "workdir", *METRIC_COLUMNS)
+# Columns that are neither settings nor arms: the run's number, its seed, what was measured, and marks.
+_TIMES = ("seconds", "compile_seconds")
+_MARKS = ("pool", "spec")
+_OTHER_COLUMNS = ("run", "strategy", "seed", "round", *_TIMES, *_MARKS, "workdir", *METRIC_COLUMNS)
+RECIPE = "recipe: "  # begins the columns that hold what differs between the sweeps of a setting
 BASELINE = "random"
 
 
 def _varies(metrics: pd.DataFrame, name: str) -> bool:
-    alike = metrics.groupby([*settings_of(metrics), "strategy"])[name]
-    return bool(alike.nunique(dropna=False).max() > 1)
+    # What differs between sweeps is named wherever it does, not only between runs of one strategy.
+    within = [*settings_of(metrics), *(() if name.startswith(RECIPE) else ("strategy",))]
+    return bool(metrics.groupby(within)[name].nunique(dropna=False).max() > 1)
 
 
 def settings_of(metrics: pd.DataFrame) -> tuple[str, ...]:
@@ -50,8 +54,40 @@ def with_arms(metrics: pd.DataFrame) -> pd.DataFrame:
     for name in arm_columns(metrics):
         if _varies(metrics, name):
             words = metrics[name].astype(object).where(metrics[name].notna(), "unset")
-            arm = arm + f", {name} " + words.astype(str)
+            words = f", {name.removeprefix(RECIPE)} " + words.astype(str)
+            # A setting of which nothing is known here, as of a rank where there are no adapters.
+            absent = metrics[name].isna().groupby(_setting_keys(metrics)).transform("all")
+            arm = arm + words.where(~absent, "")
     return metrics.assign(arm=arm)
+
+
+def _setting_keys(metrics: pd.DataFrame) -> list[pd.Series]:
+    return [metrics[name] for name in settings_of(metrics)]
+
+
+def references(rows: pd.DataFrame, baseline: str) -> dict[str, str]:
+    """What each arm of a setting is compared with: the baseline, of the same recipe where arms have some.
+
+    Arms without such a one, and the baseline itself, are left out.
+    """
+    arms = rows.drop_duplicates("arm").set_index("arm")["strategy"].astype(str)
+    if baseline in arms:
+        return {arm: baseline for arm in arms.index if arm != baseline}
+    found = {}
+    for arm, strategy in arms.items():
+        wanted = baseline + str(arm)[len(strategy) :]
+        if wanted in arms and wanted != arm:
+            found[str(arm)] = wanted
+    return found
+
+
+def on_equal_terms(rows: pd.DataFrame, first: str, second: str) -> bool:
+    """Whether two arms of a setting are of one strategy, or share a spec."""
+    if "spec" not in rows:
+        return True
+    one, other = (rows[rows["arm"] == arm] for arm in (first, second))
+    specs = set(one["spec"]) | set(other["spec"])
+    return len(specs - {""}) <= 1 or set(one["strategy"]) == set(other["strategy"])
 
 
 def with_settings(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -9,18 +9,41 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import pandas as pd
 from etils import epath
 
 from jal.errors import JalError
 from jal.report.arms import BASELINE, in_order
+from jal.report.curves import span
 from jal.report.data import Study, load_study
 from jal.report.page import page
-from jal.report.sections import make_sections
+from jal.report.sections import hints, make_sections
 from jal.report.style import arm_styles, render
 from jal.report.tables import latex
 from jal.schema import write_atomically
 
 PAGE = "report.html"
+
+
+def facts_of(study: Study) -> str:
+    """What was compared, in one line; ranges where settings differ."""
+    rows = study.metrics
+    by_arm = rows.groupby(["setting", "arm"])["seed"].nunique()
+    by_setting = rows.groupby("setting")
+    parts = [
+        _counted(by_setting["arm"].nunique(), "strategy", "strategies"),
+        _counted(pd.Series([by_setting.ngroups]), "setting", "settings"),
+        _counted(by_arm, "seed", "seeds"),
+        _counted(by_setting["round"].max(), "round", "rounds"),
+    ]
+    most = by_setting["labelled"].max()
+    labels = f"up to {span(int(most.min()), int(most.max()))} labels"
+    return f"{', '.join(parts)}, {labels}; from {', '.join(study.configs)}"
+
+
+def _counted(numbers: pd.Series, one: str, several: str) -> str:
+    least, most = int(numbers.min()), int(numbers.max())
+    return f"{span(least, most)} {one if most == 1 else several}"
 
 
 class Report(NamedTuple):
@@ -81,7 +104,6 @@ def make_report(
         raise JalError(
             f"there is no arm {baseline!r} to compare with; choose from {'; '.join(arms)}."
         )
-    settings = in_order(study.metrics["setting"])
     sections = make_sections(
         study,
         arm_styles(arms, baseline),
@@ -89,12 +111,7 @@ def make_report(
         full=full_accuracy or {},
         images=images,
     )
-    seeds, rounds = study.metrics["seed"].nunique(), study.metrics["round"].max()
-    facts = (
-        f"{len(arms)} strategies, {len(settings)} setting{'s' * (len(settings) != 1)}, "
-        f"{seeds} seed{'s' * (seeds != 1)}, {rounds} rounds; "
-        f"from {', '.join(study.configs)}"
-    )
+    more = hints(study, sections, images)
     details = {}
     for kind, files in (("config", study.configs), ("environment", study.environments)):
         for name, values in files.items():
@@ -114,7 +131,7 @@ def make_report(
             table.data.to_csv(out / "tables" / f"{table.name}.csv", index=False)
             (out / "tables" / f"{table.name}.tex").write_text(latex(table))
         heading = title or f"Active learning on {', '.join(in_order(study.metrics['dataset']))}"
-        text = page(heading, facts, study.notes, sections, drawn, details)
+        text = page(heading, facts_of(study), study.notes, sections, drawn, details, more)
         write_atomically(epath.Path(out / PAGE), text.encode())
     except OSError as error:
         raise JalError(f"cannot write the report to {out}: {error.strerror}.") from error

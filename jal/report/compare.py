@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from jal.report import stats
-from jal.report.arms import in_order
+from jal.report.arms import in_order, on_equal_terms, references
 from jal.report.data import cube
-from jal.report.tables import Table, p_value, with_interval
+from jal.report.tables import Table, few_seeds, p_value, percent, with_interval
 
 
 def areas(rows: pd.DataFrame) -> np.ndarray:
@@ -29,7 +29,7 @@ def area_table(metrics: pd.DataFrame) -> Table:
     """Area under each arm's accuracy curve with its interval."""
     records = []
     for setting, rows in by_setting(metrics):
-        found = stats.t_interval(areas(rows))
+        found = stats.t_interval(areas(rows), low=0, high=1)
         for position, arm in enumerate(in_order(rows["arm"])):
             mean, low, high, seeds = (float(part[position]) for part in found)
             records.append((setting, arm, mean, low, high, int(seeds)))
@@ -44,39 +44,39 @@ def area_table(metrics: pd.DataFrame) -> Table:
     )
     caption = (
         "Area under the accuracy curve: mean test accuracy over the label range, in per cent, with "
-        "the half-width of its 95 % t-interval over seeds."
+        "the half-width of its 95 % t-interval over seeds (none below 3 seeds)."
     )
     return Table("area", caption, data, shown)
 
 
 def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
-    """Paired t-tests on the area, Holm-corrected within a setting; None when nothing is comparable.
+    """Paired t-tests on the area, Holm-corrected over the table; None when nothing is comparable.
 
     Args:
       metrics: of a study.
       baseline: compare every arm with this one; None compares all pairs.
     """
-    records = []
+    records, spreads = [], []
     for setting, rows in by_setting(metrics):
         arms, values = in_order(rows["arm"]), areas(rows)
-        if baseline is None:
-            pairs = list(combinations(range(len(arms)), 2))
-        elif baseline in arms:
-            reference = arms.index(baseline)
-            pairs = [(arm, reference) for arm in range(len(arms)) if arm != reference]
-        else:
-            pairs = []
+        asked = (
+            list(combinations(arms, 2))
+            if baseline is None
+            else list(references(rows, baseline).items())
+        )
+        pairs = [(arms.index(a), arms.index(b)) for a, b in asked if on_equal_terms(rows, a, b)]
         if not pairs:
             continue
         differences = np.array([values[a] - values[b] for a, b in pairs])
-        interval, test = stats.t_interval(differences), stats.t_test(differences)
-        adjusted = stats.holm(test.p)
+        interval = stats.t_interval(differences, low=-1, high=1)
+        test = stats.t_test(differences)
+        spreads += [np.std(own[~np.isnan(own)], ddof=1) for own in differences[test.number > 1]]
         for i, (a, b) in enumerate(pairs):
             records.append(
                 (
                     *(setting, arms[a], arms[b]),
                     *(interval.mean[i], interval.low[i], interval.high[i]),
-                    *(test.statistic[i], test.p[i], adjusted[i], int(test.number[i])),
+                    *(test.statistic[i], test.p[i], np.nan, int(test.number[i])),
                 )
             )
     if not records:
@@ -94,17 +94,15 @@ def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
         "seeds",
     ]
     data = pd.DataFrame(records, columns=names)
+    data["p (Holm)"] = stats.holm(data["p"])
     shown = data[["setting", "arm", "against"]].assign(
         difference=[
             with_interval(*row)
             for row in data[["difference", "low", "high"]].itertuples(index=False, name=None)
         ],
-        p=data["p"].map(p_value),
         **{"p (Holm)": data["p (Holm)"].map(p_value)},
         seeds=data["seeds"],
     )
-    if baseline is None:
-        shown = shown.drop(columns="p")
     name, whom = (
         ("pairs", "all pairs")
         if baseline is None
@@ -112,10 +110,29 @@ def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
     )
     caption = (
         f"Two-sided paired t-tests over seeds on the area under the curve, {whom}: difference in "
-        "points with the half-width of its 95 % interval; p as it is and after Holm's correction "
-        "within the setting."
+        f"points with the half-width of its 95 % interval, and p after Holm's correction for all "
+        f"{len(data)} tests of this table.{_power(data, spreads)}"
     )
-    return Table(name, caption, data, shown)
+    title = f"{len(data)} comparisons, {whom}"
+    return Table(name, caption, data, shown, title)
+
+
+def _power(data: pd.DataFrame, spreads: list[float]) -> str:
+    """What tests of so many seeds can see, in a sentence or two."""
+    tested = data[data["p"].notna()]
+    if tested.empty:
+        why = (
+            f"with fewer than {stats.LEAST} seeds"
+            if data["seeds"].max() < stats.LEAST
+            else "without spread between the seeds"
+        )
+        return f" Nothing is tested {why}."
+    seeds = int(tested["seeds"].min())
+    sees = stats.detectable(seeds) * float(np.median(spreads))
+    return (
+        f" Four times in five, {seeds} seeds find a difference of {percent(sees)} points (before the "
+        f"correction); smaller ones are mostly missed.{few_seeds(seeds)}"
+    )
 
 
 def shared_arms(metrics: pd.DataFrame) -> list[str]:
@@ -132,7 +149,7 @@ def accuracy_table(rows: pd.DataFrame, name: str) -> Table:
     """Accuracy of one setting at every round, mean and interval over seeds."""
     arms = in_order(rows["arm"])
     labelled = rows.groupby("round")["labelled"].first()
-    found = stats.t_interval(cube(rows, "accuracy", arms))
+    found = stats.t_interval(cube(rows, "accuracy", arms), low=0, high=1)
     records, shown = [], []
     for position, arm in enumerate(arms):
         shown.append(
@@ -152,4 +169,4 @@ def accuracy_table(rows: pd.DataFrame, name: str) -> Table:
         f"Test accuracy on {setting} by labels, in per cent ± half-width of the 95 % interval."
     )
     frame = pd.DataFrame(shown, columns=["arm", *map(str, labelled)])
-    return Table(name, caption, data, frame)
+    return Table(name, caption, data, frame, f"test accuracy by labels, {setting}")

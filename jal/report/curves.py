@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from jal.report import stats
-from jal.report.arms import BASELINE, in_order, with_arms, with_settings
+from jal.report.arms import BASELINE, in_order, references, with_arms, with_settings
 from jal.report.data import cube
 from jal.report.style import (
     METRICS,
@@ -46,15 +46,16 @@ def _draw(
     style: Mapping[str, Any],
     spread: str = "interval",
     alpha: float = 0.13,
+    bounds: tuple[float, float] = (-1, 1),
 ) -> None:
-    """One arm: mean line, and the 95 % t-interval or ± sd of f[rounds, seeds]."""
-    band = stats.t_interval(values)
+    """One arm: mean line, and the 95 % t-interval or ± sd of f[rounds, seeds], within bounds."""
+    band = stats.t_interval(values, low=bounds[0], high=bounds[1])
     known = band.number > 0
     low, high = band.low, band.high
     if spread == "sd":
         counted = np.where(band.number > 1, band.number, np.nan)
         sd = np.sqrt(np.nansum((values - band.mean[:, None]) ** 2, axis=1) / (counted - 1))
-        low, high = band.mean - sd, band.mean + sd
+        low, high = np.maximum(band.mean - sd, bounds[0]), np.minimum(band.mean + sd, bounds[1])
     every = max(1, int(known.sum()) // 10)
     axes.plot(
         x[known],
@@ -65,7 +66,13 @@ def _draw(
         markevery=every,
         **style,
     )
-    axes.fill_between(x, low, high, color=style["color"], alpha=alpha, linewidth=0)
+    if not np.isnan(low).all():
+        axes.fill_between(x, low, high, color=style["color"], alpha=alpha, linewidth=0)
+
+
+def span(least: float, most: float) -> str:
+    """One number, or the range of several."""
+    return f"{least:g}" if least == most else f"{least:g}–{most:g}"
 
 
 def _labels(rows: pd.DataFrame) -> np.ndarray:
@@ -74,9 +81,13 @@ def _labels(rows: pd.DataFrame) -> np.ndarray:
 
 def spread_note(rows: pd.DataFrame, spread: str = "interval") -> str:
     """What a band means, for a title: how many seeds there are."""
-    seeds = rows["seed"].nunique()
+    counts = rows.groupby("arm")["seed"].nunique()
+    least, most = int(counts.min()), int(counts.max())
+    seeds = "one seed" if most == 1 else f"{span(least, most)} seeds"
+    if most < (stats.LEAST if spread == "interval" else 2):
+        return seeds if most == 1 else f"mean of {seeds}"
     words = "mean and 95 % interval" if spread == "interval" else "mean ± sd"
-    return f"{words} of {seeds} seeds" if seeds > 1 else "one seed"
+    return f"{words} of {seeds}"
 
 
 def draw_metric(
@@ -87,17 +98,17 @@ def draw_metric(
     styles: Styles,
     title: str,
     spread: str = "interval",
+    bounds: tuple[float, float] | None = None,
 ) -> None:
-    """A metric against labels, for each arm of one setting."""
+    """A metric against labels, for each arm of one setting; a band within bounds, the metric's own."""
     # Many bands on top of each other hide the lines.
     alpha = 0.13 if len(arms) <= 6 else 0.05
+    shown = METRICS.get(metric, MetricStyle(metric, False, True))  # a user's own has its name
+    bounds = bounds or (shown.low, shown.high)
     for arm, values in zip(arms, cube(rows, metric, arms), strict=True):
         if not np.isnan(values).all():
-            _draw(axes, _labels(rows), values, arm, styles[arm], spread, alpha)
-    shown = METRICS.get(metric, MetricStyle(metric, False, True))  # a user's own has its name
+            _draw(axes, _labels(rows), values, arm, styles[arm], spread, alpha, bounds)
     dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
-    if rows[metric].min() >= 0:
-        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))  # an interval may reach below
 
 
 def metric_figure(rows: pd.DataFrame, metric: str, styles: Styles) -> Figure:
@@ -112,16 +123,16 @@ def metric_figure(rows: pd.DataFrame, metric: str, styles: Styles) -> Figure:
 def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | None:
     """Accuracy less the baseline's from the same seed, against labels; None without a baseline."""
     arms = in_order(rows["arm"])
-    if baseline not in arms or len(arms) < 2:
+    compared = references(rows, baseline)
+    if not compared:
         return None
     values = cube(rows, "accuracy", arms)
-    gains = values - values[arms.index(baseline)]
     figure, axes = new_figure()
     axes.axhline(0, color="black", linewidth=0.8)
     alpha = 0.13 if len(arms) <= 6 else 0.05
-    for arm, gain in zip(arms, gains, strict=True):
-        if arm != baseline:
-            _draw(axes, _labels(rows), gain, arm, styles[arm], alpha=alpha)
+    for arm, reference in compared.items():
+        gain = values[arms.index(arm)] - values[arms.index(reference)]
+        _draw(axes, _labels(rows), gain, arm, styles[arm], alpha=alpha)
     title = f"{rows['setting'].iloc[0]}: paired over seeds, 95 % interval"
     dress(axes, xlabel="labels", ylabel=f"accuracy less {baseline}'s", title=title, percent=True)
     legend_below(figure, axes)

@@ -21,6 +21,7 @@ from jal.report.arms import (
     with_arms,
     with_settings,
 )
+from jal.report.comparable import pools_apart, recipes_apart, with_marks, with_specs
 from jal.schema import (
     ACQUISITIONS,
     CONFIG,
@@ -68,7 +69,8 @@ def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     """A table with at least these columns and rows; all but the words are numbers."""
     try:
         contents = io.BytesIO(whole_lines(path.read_bytes()))
-        frame = pd.read_csv(contents, keep_default_na=False, na_values=[""])
+        words = {"pool": str, "spec": str}  # digits alone are no number here
+        frame = pd.read_csv(contents, keep_default_na=False, na_values=[""], dtype=words)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise JalError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
     missing = [name for name in needed if name not in frame]
@@ -130,13 +132,15 @@ def load_study(paths: Sequence[str | Path]) -> Study:
         for column, value in (("backbone", "unknown"), ("learner", "frozen"), ("init", "")):
             if column not in frame:
                 frame[column] = value
+        configs[name], environments[name] = (
+            _read_json(path / file) for file in (CONFIG, ENVIRONMENT)
+        )
+        frame = with_marks(frame, environments[name].get("pool_fingerprint"))
         last = int(frame["run"].max())
         metrics.append(frame.assign(run=frame["run"] + offset))
         if (path / ACQUISITIONS).is_file():
             picks = _read_csv(path / ACQUISITIONS, ("run", "round", "rank", "index"))
             acquisitions.append(picks.assign(run=picks["run"] + offset))
-        configs[name] = _read_json(path / CONFIG)
-        environments[name] = _read_json(path / ENVIRONMENT)
         if _read_json(path / STATUS).get("finished") is False:
             notes.append(f"{name} is unfinished; the same jal sweep command continues it.")
         offset += last + 1
@@ -145,6 +149,8 @@ def load_study(paths: Sequence[str | Path]) -> Study:
         if column in together:
             absent = "False" if column == "ssl" else "none"
             together[column] = together[column].fillna(absent).astype(str)
+    together, pools = pools_apart(together)
+    together, recipes = recipes_apart(with_specs(together, configs), configs)
     together = with_arms(with_settings(_without_twins(together)))
     _check_budgets(together)
     return Study(
@@ -152,7 +158,7 @@ def load_study(paths: Sequence[str | Path]) -> Study:
         pd.concat(acquisitions, ignore_index=True) if acquisitions else pd.DataFrame(),
         configs,
         environments,
-        notes + _missing_rounds(together),
+        pools + recipes + notes + _missing_rounds(together),
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jal.errors import JalError
 from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.compare import areas, by_setting
@@ -21,27 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHARES = (0.8, 0.9, 0.95)
-
-
-def parse_full_accuracy(text: str) -> dict[str, float]:
-    """Reads `0.9` (every data set) or `pets=0.9,dtd=0.72`; the key of the first form is empty.
-
-    Raises:
-      JalError: when a value is no number between 0 and 1.
-    """
-    found = {}
-    for piece in filter(None, text.split(",")):
-        name, _, value = piece.rpartition("=")
-        try:
-            accuracy = float(value)
-        except ValueError:
-            accuracy = float("nan")
-        if not 0 < accuracy <= 1:
-            raise JalError(
-                f"--full-accuracy: {piece!r} is not an accuracy from 0 to 1; write 0.9 or pets=0.9,dtd=0.72."
-            )
-        found[name.strip()] = accuracy
-    return found
 
 
 def labels_table(metrics: pd.DataFrame, full: Mapping[str, float]) -> Table:
@@ -93,39 +71,70 @@ def labels_table(metrics: pd.DataFrame, full: Mapping[str, float]) -> Table:
 
 
 def cost_table(metrics: pd.DataFrame) -> Table:
-    """Wall seconds a run, and of its median round, by arm."""
+    """Steady seconds a run, and of its median round, by arm; and what compiling its programs took."""
     records = []
     for setting, rows in by_setting(metrics):
+        rows = rows.assign(steady=steady_seconds(rows))
         for arm in in_order(rows["arm"]):
             runs = rows[rows["arm"] == arm]
-            total = float(runs.groupby("run")["seconds"].sum().mean())
-            records.append((setting, arm, total, float(runs["seconds"].median())))
+            totals = runs.groupby("run")["steady"].sum(min_count=1)
+            ends = totals.median(), totals.min(), totals.max()
+            compiled = float(runs["compile_seconds"].sum()) if _tells(runs) else float("nan")
+            records.append((setting, arm, *ends, float(runs["steady"].median()), compiled))
     data = pd.DataFrame(
-        records, columns=["setting", "arm", "seconds_a_run", "median_round_seconds"]
-    )
+        records,
+        columns=[
+            "setting", "arm", "seconds_a_run", "least", "most", "median_round_seconds", "compile_seconds",
+        ],
+    )  # fmt: skip
     shown = data[["setting", "arm"]].assign(
         **{
             "seconds a run": data["seconds_a_run"].map("{:.2f}".format),
             "median round": data["median_round_seconds"].map("{:.3f}".format),
+            "compiling, all runs": data["compile_seconds"].map("{:.1f}".format).replace("nan", "–"),
         }
     )
     caption = (
-        "Wall seconds, compilation included; the seconds of a round are shared equally by the runs "
-        "that ran together."
+        "Wall seconds without compilation (the median run), and apart, what compiling took in all; it is "
+        "paid by whichever strategy first runs a program that several share. The seconds of a round are "
+        "shared equally by the runs that ran together."
     )
+    if not _tells(metrics):
+        caption += (
+            " Some sweeps are of a version of jal that did not tell compilation apart: their first rounds, "
+            "where programs are compiled, are counted as their median round."
+        )
     return Table("cost", caption, data, shown)
 
 
+def _tells(rows: pd.DataFrame) -> bool:
+    """Whether all rows say what compiling took."""
+    return "compile_seconds" in rows and bool(rows["compile_seconds"].notna().all())
+
+
+def steady_seconds(rows: pd.DataFrame) -> pd.Series:
+    """The seconds of each row without compilation; where a row does not tell, at most its run's median."""
+    if _tells(rows):
+        return (rows["seconds"] - rows["compile_seconds"]).clip(lower=0)
+    median = rows.groupby("run")["seconds"].transform("median")
+    steady = rows["seconds"].clip(upper=median)
+    if "compile_seconds" in rows:
+        known = rows["seconds"] - rows["compile_seconds"]
+        return known.clip(lower=0).fillna(steady)
+    return steady
+
+
 def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
-    """Area under the curve against seconds a run, one mark an arm of one setting."""
+    """Area under the curve against steady seconds a run, one mark an arm of one setting."""
     from matplotlib.ticker import LogLocator
 
     figure, axes = new_figure()
     area = stats.t_interval(areas(rows)).mean
+    rows = rows.assign(steady=steady_seconds(rows))
     arms = in_order(rows["arm"])
     for arm, height in zip(arms, area, strict=True):
         runs = rows[rows["arm"] == arm]
-        seconds = runs.groupby("run")["seconds"].sum().mean()
+        seconds = runs.groupby("run")["steady"].sum().median()
         style = styles[arm]
         axes.plot(seconds, height, style["marker"], color=style["color"], markersize=8)
         axes.annotate(arm, (seconds, height), (6, 4), textcoords="offset points", fontsize=9)
@@ -138,6 +147,10 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
     axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.3, y=0.15)
     dress(
-        axes, xlabel="seconds a run", ylabel="area under accuracy curve", title=title, percent=True
+        axes,
+        xlabel="seconds a run, compilation apart",
+        ylabel="area under accuracy curve",
+        title=title,
+        percent=True,
     )
     return figure

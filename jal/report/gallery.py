@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,11 +24,44 @@ Images = Callable[[int], np.ndarray]
 SHOWN = 12
 
 
-class _Pictures:
-    """Pool positions to pictures, with how many there are."""
+class Pick(NamedTuple):
+    """An image that was picked: its position in the pool, and its id ("" where the pool has none)."""
 
-    def __init__(self, read: Images, size: int) -> None:
-        self.read, self.size = read, size
+    position: int
+    id: str = ""
+
+
+class _Pictures:
+    """Pool positions or ids to pictures, with how many there are.
+
+    Attributes:
+      read: the picture at a place.
+      size: how many places there are.
+      places: the place of each id; empty where the images have none.
+    """
+
+    def __init__(self, read: Images, size: int, places: Mapping[str, int] | None = None) -> None:
+        self.read, self.size, self.places = read, size, places or {}
+
+    def place(self, pick: Pick) -> int:
+        """Where a pick is: by its id where both sides have ids, for held-out rows shift positions.
+
+        Raises:
+          JalError: when it is not there.
+        """
+        if pick.id and self.places:
+            if pick.id in self.places:
+                return self.places[pick.id]
+            raise JalError(
+                f"--images: {pick.id} was picked, but is not among the {self.size} images; give those that "
+                "the pool was made from."
+            )
+        if pick.position >= self.size:
+            raise JalError(
+                f"--images: pool position {pick.position} was picked, but there are {self.size} images; "
+                "give the images that the pool was made from, in its order."
+            )
+        return pick.position
 
 
 def _from_digits() -> _Pictures:
@@ -41,6 +75,7 @@ def _from_npz(path: Path) -> _Pictures:
     try:
         with np.load(path, allow_pickle=False) as archive:
             images = next((archive[key] for key in _NPZ_KEYS if key in archive), None)
+            ids = archive.get("ids")
     except (OSError, ValueError, EOFError) as error:
         raise JalError(f"--images: {path} cannot be read as an .npz file ({error}).") from error
     if images is None or images.ndim not in (3, 4):
@@ -48,7 +83,10 @@ def _from_npz(path: Path) -> _Pictures:
             f"--images: {path} needs an array {' or '.join(_NPZ_KEYS)} of shape "
             "[rows, height, width] or [rows, height, width, 3]."
         )
-    return _Pictures(lambda index: images[index].squeeze(), len(images))
+    # Rows without names are named by their numbers, also where some of them were held out.
+    names = range(len(images)) if ids is None else ids
+    places = {str(name): place for place, name in enumerate(names)}
+    return _Pictures(lambda index: images[index].squeeze(), len(images), places)
 
 
 def _from_folder(path: Path) -> _Pictures:
@@ -65,11 +103,20 @@ def _from_folder(path: Path) -> _Pictures:
             picture.thumbnail((96, 96))
             return np.asarray(picture)
 
-    return _Pictures(read, len(files))
+    # An id is a path below the folder of the split, in NFC; a folder around that one may be given here.
+    paths = [unicodedata.normalize("NFC", file.relative_to(root).as_posix()) for file in files]
+    ends: dict[str, list[int]] = {}
+    for place, name in enumerate(paths):
+        for start, letter in enumerate(name):
+            if letter == "/":
+                ends.setdefault(name[start + 1 :], []).append(place)
+    places = {end: found[0] for end, found in ends.items() if len(found) == 1}
+    places |= {name: place for place, name in enumerate(paths)}
+    return _Pictures(read, len(files), places)
 
 
 def open_images(source: str) -> _Pictures:
-    """Pictures by pool position: `digits`, an .npz, or a folder (of its `train` where it has one).
+    """Pictures by pool position or id: `digits`, an .npz, or a folder (of its `train` where it has one).
 
     A folder's images are numbered in the order of their paths, as `jal embed` numbers them. The word
     `digits` is the bundled data set even where a folder has that name: write ./digits for the folder.
@@ -89,7 +136,7 @@ def open_images(source: str) -> _Pictures:
 
 def first_picks(
     metrics: pd.DataFrame, acquisitions: pd.DataFrame, number: int
-) -> dict[str, list[int]]:
+) -> dict[str, list[Pick]]:
     """The first picks of round `number` of each arm, of its lowest run number that has them."""
     found = {}
     picks = acquisitions[acquisitions["round"] == number]
@@ -98,26 +145,23 @@ def first_picks(
         own = picks[picks["run"].isin(runs)]
         if len(own):
             first = own[own["run"] == own["run"].min()].sort_values("rank")
-            found[arm] = [int(index) for index in first["index"][:SHOWN]]
+            ids = first["id"] if "id" in first else pd.Series("", first.index)
+            rows = zip(first["index"], ids.fillna("").astype(str), strict=True)
+            found[arm] = [Pick(int(index), name) for index, name in rows][:SHOWN]
     return found
 
 
-def gallery_figure(picks: dict[str, list[int]], images: _Pictures, title: str) -> Figure:
+def gallery_figure(picks: dict[str, list[Pick]], images: _Pictures, title: str) -> Figure:
     """One row of pictures an arm, in the order they were picked.
 
     Raises:
-      JalError: when a pick lies beyond the images.
+      JalError: when a pick is not among the images.
     """
-    highest = max(max(row) for row in picks.values())
-    if highest >= images.size:
-        raise JalError(
-            f"--images: pool position {highest} was picked, but there are {images.size} images; give the "
-            "images that the pool was made from, in its order."
-        )
+    places = {arm: [images.place(pick) for pick in row] for arm, row in picks.items()}
     columns = max(map(len, picks.values()))
     figure = bare_figure(0.62 * columns + 0.2, 0.86 * len(picks) + 0.4)
     cells = figure.subplots(len(picks), columns, squeeze=False)
-    for (arm, row), line in zip(picks.items(), cells, strict=True):
+    for (arm, row), line in zip(places.items(), cells, strict=True):
         for cell in line:
             cell.set_axis_off()
         for cell, index in zip(line, row, strict=False):
@@ -132,9 +176,9 @@ def pictured(datasets: Sequence[str]) -> str:
     return "digits" if set(datasets) == {"digits"} else ""
 
 
-def merge_equal(picks: dict[str, list[int]]) -> dict[str, list[int]]:
+def merge_equal(picks: dict[str, list[Pick]]) -> dict[str, list[Pick]]:
     """Arms with the same picks in one row: strategies share their random first batch."""
-    arms: dict[tuple[int, ...], list[str]] = {}
+    arms: dict[tuple[Pick, ...], list[str]] = {}
     for arm, row in picks.items():
         arms.setdefault(tuple(row), []).append(arm)
     return {", ".join(names): list(row) for row, names in arms.items()}

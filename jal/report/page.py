@@ -22,11 +22,13 @@ class Picture(NamedTuple):
       name: its file name without ending.
       alt: what it shows, for those who cannot see it.
       figure: the drawing.
+      is_photo: whether it shows images, whose colours must stay as they are.
     """
 
     name: str
     alt: str
     figure: Figure
+    is_photo: bool = False
 
 
 class Section(NamedTuple):
@@ -35,6 +37,7 @@ class Section(NamedTuple):
     Attributes:
       title: the heading.
       text: a sentence or two on how to read it.
+      found: what was found, in a sentence or two; empty where there is nothing to say.
       pictures, tables: shown in this order.
       folded: tables that are shown on a click.
     """
@@ -44,34 +47,53 @@ class Section(NamedTuple):
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     folded: Sequence[Table] = ()
+    found: str = ""
 
 
+# Columns that a caption can say once.
+_SAYS = ("setting", "seeds", "against", "full (%)")
 _STYLE = """
-:root { color-scheme: light; }
+:root { color-scheme: light dark; --back: #fff; --fore: #1a1a1a; --soft: #444; --line: #ddd; --head: #999;
+  --link: #0b5394; --note: #fff6e0; --code: #f6f6f6; --edge: #e69f00; --shade: rgb(0 0 0 / .28); }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --back: #16181b; --fore: #e8e8e6; --soft: #b4b6b8; --line: #3a3d41; --head: #75797e;
+    --link: #8ab8f0; --note: #33290f; --code: #22252a; --edge: #b98a1f; --shade: rgb(255 255 255 / .3); }
+  /* Drawn on white: light and dark change places, hues stay. Photographs stay as they are. */
+  img.drawn { filter: invert(.91) hue-rotate(180deg); }
+  img.photo { border-radius: .4rem; }
+}
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 78rem; padding: 1rem 1.25rem 3rem; background: #fff; color: #1a1a1a;
+body { margin: 0 auto; max-width: 78rem; padding: 1rem 1.25rem 3rem;
+  background: var(--back); color: var(--fore);
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .25rem; }
-h2 { font-size: 1.2rem; margin: 2.25rem 0 .25rem; padding-top: .75rem; border-top: 1px solid #ddd; }
+h2 { font-size: 1.2rem; margin: 2.25rem 0 .25rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 p { margin: .4rem 0; max-width: 46rem; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .75rem 0; }
-a { color: #0b5394; }
-.notes { background: #fff6e0; border-left: 4px solid #e69f00; padding: .5rem .9rem; margin: 1rem 0; }
-.notes ul { margin: .25rem 0; padding-left: 1.1rem; }
+a { color: var(--link); }
+.found { font-weight: 600; }
+.notes { background: var(--note); border-left: 4px solid var(--edge); padding: .5rem .9rem; margin: 1rem 0; }
+.notes ul, .hints ul { margin: .25rem 0; max-width: 46rem; padding-left: 1.1rem; }
 .pictures { display: grid; gap: 1rem; margin: .75rem 0;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 .pictures img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figure { margin: 0; }
 .table { margin: 1rem 0; }
-.table p { font-size: .88rem; color: #444; }
-.scroll { overflow-x: auto; max-width: 100%; }
+.table p { font-size: .88rem; color: var(--soft); }
+/* A shadow lies over the edge beyond which there is more; covers that scroll along hide it at the ends. */
+.scroll { overflow-x: auto; max-width: 100%; padding-bottom: .3rem; scrollbar-width: thin; background:
+  linear-gradient(to right, var(--back) 40%, transparent) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, var(--back) 40%, transparent) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .9rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / .9rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; white-space: nowrap;
-  border-bottom: 1px solid #e6e6e6; }
-th { border-bottom: 2px solid #999; }
+  border-bottom: 1px solid var(--line); }
+th { border-bottom: 2px solid var(--head); }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--back); }
 th.number, td.number { text-align: right; }
-summary { cursor: pointer; color: #0b5394; margin: .5rem 0; }
-pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
+summary { cursor: pointer; color: var(--link); margin: .5rem 0; }
+pre { overflow-x: auto; background: var(--code); padding: .6rem; font-size: .8rem; }
 @media (max-width: 40rem) { body { padding: .5rem .75rem 2rem; } h1 { font-size: 1.35rem; } }
 @media print { nav { display: none; } figure, .table { break-inside: avoid; } }
 """
@@ -81,8 +103,24 @@ def _anchor(title: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in title.lower())
 
 
+def lean(table: Table) -> Table:
+    """The table without columns that say one thing in every row, which the caption then says once."""
+    shown = table.shown
+    same = [
+        name
+        for name in shown
+        if name in _SAYS and len(shown) > 1 and shown[name].astype(str).nunique() == 1
+    ]
+    if not same:
+        return table
+    words = ", ".join(f"{name} {shown[name].iloc[0]}" for name in same)
+    caption = f"{table.caption} In every row: {words}."
+    return table._replace(caption=caption, shown=shown.drop(columns=same))
+
+
 def table_html(table: Table) -> str:
     """A table with its caption; numbers right-aligned, and wide ones scroll on their own."""
+    table = lean(table)
     kinds = [
         ""
         if name in table.data and not pd.api.types.is_numeric_dtype(table.data[name])
@@ -101,7 +139,8 @@ def table_html(table: Table) -> str:
         for row in table.shown.itertuples(index=False)
     )
     return (
-        f'<div class="table"><p>{escape(table.caption)}</p><div class="scroll"><table>\n'
+        f'<div class="table"><p>{escape(table.caption)}</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></div>"
     )
 
@@ -109,8 +148,9 @@ def table_html(table: Table) -> str:
 def picture_html(picture: Picture, svg: bytes) -> str:
     """An image inside the page."""
     data = base64.b64encode(svg).decode()
+    kind = "photo" if picture.is_photo else "drawn"
     return (
-        f'<figure><img alt="{escape(picture.alt, quote=True)}" '
+        f'<figure><img class="{kind}" alt="{escape(picture.alt, quote=True)}" '
         f'src="data:image/svg+xml;base64,{data}"></figure>'
     )
 
@@ -122,6 +162,7 @@ def page(
     sections: Sequence[Section],
     drawn: dict[str, bytes],
     details: dict[str, str],
+    hints: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
@@ -132,6 +173,7 @@ def page(
       sections: in order.
       drawn: the SVG of each picture by name.
       details: preformatted texts by heading, folded away at the end.
+      hints: what more could be shown, and how.
     """
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -141,22 +183,31 @@ def page(
     ]
     if notes:
         items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        parts.append(f'<div class="notes"><strong>Incomplete</strong><ul>{items}</ul></div>')
+        parts.append(f'<div class="notes"><strong>To know first</strong><ul>{items}</ul></div>')
     links = "".join(
         f'<a href="#{_anchor(section.title)}">{escape(section.title)}</a>' for section in sections
     )
     parts.append(f"<nav>{links}</nav>")
     for section in sections:
         parts.append(f'<section id="{_anchor(section.title)}">\n<h2>{escape(section.title)}</h2>')
+        if section.found:
+            parts.append(f'<p class="found">{escape(section.found)}</p>')
         parts.append(f"<p>{escape(section.text)}</p>")
         if section.pictures:
             figures = "\n".join(picture_html(each, drawn[each.name]) for each in section.pictures)
             parts.append(f'<div class="pictures">\n{figures}\n</div>')
         parts += [table_html(table) for table in section.tables]
         for table in section.folded:
-            name = table.name.replace("-", " ")
-            parts.append(f"<details><summary>{escape(name)}</summary>{table_html(table)}</details>")
+            words = f"Table: {table.title or table.name.replace('-', ' ')}"
+            parts.append(
+                f"<details><summary>{escape(words)}</summary>{table_html(table)}</details>"
+            )
         parts.append("</section>")
+    if hints:
+        items = "".join(f"<li>{escape(hint)}</li>" for hint in hints)
+        parts.append(
+            f'<section class="hints"><h2>What more could be shown</h2><ul>{items}</ul></section>'
+        )
     for heading, text in details.items():
         parts.append(
             f"<details><summary>{escape(heading)}</summary><pre>{escape(text)}</pre></details>"

@@ -10,9 +10,10 @@ import pandas as pd
 
 from jal.report import stats
 from jal.report.arms import in_order
+from jal.report.compare import by_setting
 from jal.report.curves import Styles, draw_metric
 from jal.report.data import cube
-from jal.report.style import MARKERS, PALETTE, arm_styles, dress, legend_below, new_figure
+from jal.report.style import MARKERS, dress, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +22,8 @@ LEARNER_NAMES = {"frozen": "linear probing", "lora": "PEAL"}
 # Values of the column `ssl` that mean "without".
 _WITHOUT_SSL = ("", "none", "off", "no", "False", "false")
 FIRST_CYCLES = 5
+HATCHES = ("", "//", "..", "xx")
+GREYS = ("#222222", "#777777", "#aaaaaa", "#4d4d4d")
 
 
 def _except(metrics: pd.DataFrame, free: str) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -43,44 +46,75 @@ def _except(metrics: pd.DataFrame, free: str) -> Iterator[tuple[str, pd.DataFram
 
 
 def half_gain_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
-    """Accuracy at round i less that at round i/2, one line a backbone, for each data set.
+    """Accuracy less that at half the labels, one line a backbone, for each data set.
 
     Gupte et al. 2024, figure 1. A seed's gain is averaged over the arms before the interval is taken.
     """
     fixed = [name for name in ("dataset", "learner", "ssl") if name in metrics]
     figures = {}
     for _, rows in metrics.groupby(fixed, sort=False):
-        if rows["round"].max() < 2:
+        labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
+        if labelled[-1] < 2 * labelled[0]:
             continue
         figure, axes = new_figure()
         for position, backbone in enumerate(in_order(rows["backbone"])):
             own = rows[rows["backbone"] == backbone]
             curves = cube(own, "accuracy", in_order(own["arm"])).transpose(0, 2, 1)
-            gains = stats.gain_over_half(curves)
+            labels, gains = stats.gain_over_half(labelled[: curves.shape[-1]], curves)
             known = ~np.isnan(gains).all(axis=0)
             # Mean over arms, seed by seed; a seed that no arm has stays empty.
             mean = np.where(
                 known, np.nansum(gains, 0) / np.maximum((~np.isnan(gains)).sum(0), 1), np.nan
             )
-            band = stats.t_interval(mean.T)
-            rounds = np.arange(2, 2 * len(band.mean) + 1, 2)
-            colour = PALETTE[position % len(PALETTE)]
+            band = stats.t_interval(mean.T, low=-1, high=1)
+            # Greys: colours are the strategies'.
+            colour = GREYS[position % len(GREYS)]
             marker = MARKERS[position % len(MARKERS)]
-            axes.plot(rounds, band.mean, color=colour, marker=marker, markersize=4, label=backbone)
-            axes.fill_between(rounds, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
+            axes.plot(labels, band.mean, color=colour, marker=marker, markersize=4, label=backbone)
+            axes.fill_between(labels, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
         axes.axhline(0, color="black", linewidth=0.8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
         title = f"{_name(rows, metrics)}: mean of {rows['arm'].nunique()} strategies"
         dress(
             axes,
-            xlabel="round i",
-            ylabel="accuracy at i less at i/2",
+            xlabel="labels",
+            ylabel="accuracy less that at half the labels",
             title=title,
             percent=True,
         )
         legend_below(figure, axes)
         figures[_name(rows, metrics)] = figure
     return figures
+
+
+def last_half_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
+    """By data set and backbone, each seed's gain from the last doubling, averaged over its arms."""
+    found = {}
+    for setting, rows in by_setting(metrics):
+        curves = cube(rows, "accuracy", in_order(rows["arm"])).transpose(0, 2, 1)
+        labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
+        _, gains = stats.gain_over_half(labelled, curves)
+        if gains.shape[-1]:
+            found[setting] = gains[..., -1].mean(0)
+    return found
+
+
+def last_ssl_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
+    """By setting, each seed's accuracy with less without propagation at the last budget, over its arms."""
+    found = {}
+    for title, rows in _except(metrics, "ssl"):
+        last = rows[rows["round"] == rows["round"].max()]
+        off = last["ssl"].isin(_WITHOUT_SSL)
+        for kind in in_order(last["ssl"][~off]):
+            both = last[last["ssl"] == kind].merge(last[off], on=["arm", "seed"])
+            if len(both):
+                gains = both["accuracy_x"] - both["accuracy_y"]
+                found[f"{title}, {kind}"] = gains.groupby(both["seed"]).mean().to_numpy()
+    return found
+
+
+def settings_of_learners(metrics: pd.DataFrame) -> set[str]:
+    """The settings that `learner_figures` draws, several to a panel."""
+    return {name for _, rows in _except(metrics, "learner") for name in in_order(rows["setting"])}
 
 
 def _name(rows: pd.DataFrame, metrics: pd.DataFrame) -> str:
@@ -104,15 +138,21 @@ def ssl_figures(metrics: pd.DataFrame, styles: Styles) -> dict[str, Figure]:
             paired = both[keys].assign(accuracy=both["accuracy_on"] - both["accuracy_off"])
             figure, axes = new_figure()
             axes.axhline(0, color="black", linewidth=0.8)
-            draw_metric(axes, paired, "accuracy", in_order(paired["arm"]), styles, title)
+            arms = in_order(paired["arm"])
+            draw_metric(axes, paired, "accuracy", arms, styles, title, bounds=(-1, 1))
             axes.set_ylabel("accuracy with less without propagation")
             legend_below(figure, axes)
             figures[f"{title}, {kind}"] = figure
     return figures
 
 
-def learner_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
-    """PEAL against linear probing with the same strategies (Lakshmi Narayanan et al. 2024, figure 2)."""
+def learner_figures(metrics: pd.DataFrame, page: Styles) -> dict[str, Figure]:
+    """PEAL against linear probing with the same strategies (Lakshmi Narayanan et al. 2024, figure 2).
+
+    Args:
+      metrics: of a study.
+      page: the styles of arms on the whole page; the dash says the learner.
+    """
     figures = {}
     for title, rows in _except(metrics, "learner"):
         arms = in_order(rows["arm"])
@@ -121,10 +161,9 @@ def learner_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
             own = rows[rows["learner"] == learner]
             name = LEARNER_NAMES.get(learner, learner)
             own = own.assign(arm=name + ", " + own["arm"])
-            # Colour and marker say the strategy, the dash says the learner.
             styles: dict[str, dict[str, Any]] = {
-                f"{name}, {arm}": {**style, "linestyle": ("-", "--", ":")[position % 3]}
-                for arm, style in arm_styles(arms, baseline="").items()
+                f"{name}, {arm}": {**page[arm], "linestyle": ("-", "--", ":")[position % 3]}
+                for arm in arms
             }
             draw_metric(axes, own, "accuracy", in_order(own["arm"]), styles, title)
         legend_below(figure, axes)
@@ -132,11 +171,15 @@ def learner_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
     return figures
 
 
-def unknown_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
+def unknown_figures(metrics: pd.DataFrame, page: Styles) -> dict[str, Figure]:
     """Unknown ratio in the first cycles as bars (Lakshmi Narayanan et al. 2024, figure 1).
 
     The share of a batch just queried that the model had wrong before it saw the labels. One figure a
     data set and backbone; all its learners and arms are in it.
+
+    Args:
+      metrics: of a study.
+      page: the styles of arms on the whole page; the hatching says the learner.
     """
     figures = {}
     fixed = [name for name in ("dataset", "backbone", "ssl") if name in metrics]
@@ -144,24 +187,32 @@ def unknown_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
         first = rows[rows["round"].between(2, FIRST_CYCLES + 1)]
         if first["unknown_ratio"].isna().all():
             continue
-        if rows["learner"].nunique() > 1:
-            learner = rows["learner"].map(lambda name: LEARNER_NAMES.get(name, name))
-            first = first.assign(arm=learner.loc[first.index] + ", " + first["arm"])
+        styles = {arm: (page[arm]["color"], "") for arm in in_order(first["arm"])}
+        learners = in_order(rows["learner"])
+        if len(learners) > 1:
+            names = {name: LEARNER_NAMES.get(name, name) for name in learners}
+            styles = {
+                f"{names[name]}, {arm}": (page[arm]["color"], HATCHES[position % len(HATCHES)])
+                for position, name in enumerate(learners)
+                for arm in styles
+            }
+            first = first.assign(arm=first["learner"].map(names) + ", " + first["arm"])
         arms = in_order(first["arm"])
-        bars = stats.t_interval(cube(first, "unknown_ratio", arms))
+        bars = stats.t_interval(cube(first, "unknown_ratio", arms), low=0, high=1)
         cycles = np.array(sorted(set(first["round"])))
         figure, axes = new_figure()
         width = 0.8 / len(arms)
-        hatches = ("", "//", "..", "xx", "\\\\", "--", "++", "oo")
         for position, arm in enumerate(arms):
-            reach = bars.high[position] - bars.mean[position]
+            mean = bars.mean[position]
+            reach = np.stack([mean - bars.low[position], bars.high[position] - mean])
+            colour, hatch = styles[arm]
             axes.bar(
                 cycles + (position - (len(arms) - 1) / 2) * width,
                 bars.mean[position],
                 width,
                 yerr=None if np.isnan(reach).all() else np.nan_to_num(reach),
-                color=PALETTE[position % len(PALETTE)],
-                hatch=hatches[position % len(hatches)],
+                color=colour,
+                hatch=hatch,
                 edgecolor="white",
                 linewidth=0.5,
                 error_kw={"linewidth": 0.8},

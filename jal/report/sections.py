@@ -2,66 +2,51 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from jal.report import compare, efficiency, gallery, papers, ranks, stats, wins
+from jal.report import compare, efficiency, findings, papers, ranks, stats, wins
 from jal.report.arms import in_order
 from jal.report.compare import by_setting
-from jal.report.curves import Styles, gain_figure, metric_figure
-from jal.report.data import Study, has_metric, measured_by_own
+from jal.report.curves import Styles, gain_figure, metric_figure, span
+from jal.report.data import Study
+from jal.report.measured import calibration, each, named, own, unknown
+from jal.report.names import slug, unlike
 from jal.report.page import Picture, Section
-from jal.report.style import METRICS
+from jal.report.picks import gallery
 from jal.report.tables import Table
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_CALIBRATION = ("ece", "nll", "brier")
 # A table of all pairs this long or longer is folded away.
 _MANY_PAIRS = 16
 
 
-def slug(text: str) -> str:
-    """A file name's part: letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _each(
-    study: Study, name: str, alt: str, draw: Callable[..., Figure | None]
-) -> Iterator[Picture]:
-    """One picture a setting; `draw` takes its rows and may return none."""
-    for setting, rows in by_setting(study.metrics):
-        figure = draw(rows)
-        if figure is not None:
-            yield Picture(f"{name}-{slug(setting)}", f"{alt}, {setting}", figure)
-
-
-def _named(name: str, alt: str, figures: Mapping[str, Figure]) -> list[Picture]:
-    return [
-        Picture(f"{name}-{slug(title)}", f"{alt}, {title}", figure)
-        for title, figure in figures.items()
-    ]
-
-
 def _curves(study: Study, styles: Styles) -> Section:
-    pictures = _each(
+    joint = papers.learner_figures(study.metrics, styles)
+    drawn = papers.settings_of_learners(study.metrics)
+    pictures = named("learners", "Accuracy of PEAL and linear probing against labels", joint)
+    pictures += each(
         study,
         "accuracy",
         "Test accuracy against labels",
-        lambda rows: metric_figure(rows, "accuracy", styles),
+        lambda rows: (
+            None if rows["setting"].iloc[0] in drawn else metric_figure(rows, "accuracy", styles)
+        ),
     )
     tables = [
         compare.accuracy_table(rows, f"accuracy-{slug(setting)}")
         for setting, rows in by_setting(study.metrics)
     ]
     text = "Test accuracy against labels: mean over seeds, the band its 95 % t-interval."
-    return Section("Learning curves", text, list(pictures), folded=tables)
+    if joint:
+        text += (
+            " The same strategies with a fine-tuned backbone (PEAL) and with a frozen one (linear "
+            "probing) share a panel: the colour says the strategy, the dash the learner."
+        )
+    found = findings.at_the_end(study.metrics, "accuracy")
+    return Section("Learning curves", text, pictures, folded=tables, found=found)
 
 
 def _gains(study: Study, styles: Styles, baseline: str) -> Section:
-    pictures = _each(
+    pictures = each(
         study,
         "gain",
         f"Accuracy gain over {baseline} against labels",
@@ -69,9 +54,10 @@ def _gains(study: Study, styles: Styles, baseline: str) -> Section:
     )
     text = (
         f"Accuracy less that of {baseline} from the same seed. A band that stays above zero is a gain "
-        "at 5 % for that budget alone."
+        "at 5 % for that budget and strategy alone; of twenty such, one is chance."
     )
-    return Section(f"Gain over {baseline}", text, list(pictures))
+    found = findings.gain_at_the_end(study.metrics, baseline)
+    return Section(f"Gain over {baseline}", text, pictures, found=found)
 
 
 def _tests(study: Study, baseline: str) -> Section:
@@ -86,35 +72,44 @@ def _tests(study: Study, baseline: str) -> Section:
         "One number a run: the area under its accuracy curve. Runs of the same seed are paired. "
         "Runs that lack rounds are left out."
     )
-    return Section(
-        "Area under the curve", text, tables=tables, folded=[pairs] if many and pairs else []
-    )
+    folded = [pairs] if many and pairs else []
+    found = findings.of_tests(against if against is not None else pairs)
+    return Section("Area under the curve", text, tables=tables, folded=folded, found=found)
 
 
 def _wins(study: Study) -> Section:
     pictures: list[Picture] = []
     tables: list[Table] = []
     folded: list[Table] = []
-    for regime in (None, "low", "mid", "high"):
-        matrix = wins.win_matrix(study.metrics, regime)
+    regimes = (None, "low", "mid", "high")
+    matrices = {regime: wins.win_matrix(study.metrics, regime) for regime in regimes}
+    scale = max((float(m.cells.max()) for m in matrices.values() if m is not None), default=0.0)
+    for regime, matrix in matrices.items():
         if matrix is None:
             continue
         table = wins.win_table(matrix, regime)
         words = "all budgets" if regime is None else f"{regime} budgets"
         alt = f"Win matrix over {words}; the table of the same name has its numbers"
-        pictures.append(Picture(table.name, alt, wins.win_figure(matrix, regime)))
+        pictures.append(Picture(table.name, alt, wins.win_figure(matrix, scale, regime)))
         (tables if regime is None else folded).append(table)
-    rounds = int(study.metrics["round"].max())
-    parts = ", ".join(
-        f"{name} rounds {part.start + 1}–{part.stop}"
-        for name, part in stats.regimes(rounds).items()
-    )
     text = (
         "How often the row beats the column: at each budget of a setting, a two-sided paired t-test "
-        "over seeds at 5 %; a win counts 1 / budgets, and settings add up. The column mean says how "
-        f"often a strategy is beaten: lower is better. Regimes: {parts}."
+        "over seeds at 5 %, each for itself; a win counts 1 / budgets, and settings add up. The column "
+        "mean says how often a strategy is beaten: lower is better. The matrices share one scale of "
+        f"colours. Regimes: {_regimes(study)}."
     )
-    return Section("Win matrix", text, pictures, tables, folded)
+    return Section("Win matrix", text, pictures, tables, folded, findings.of_wins(matrices[None]))
+
+
+def _regimes(study: Study) -> str:
+    """The rounds of each regime; settings with other numbers of rounds have others."""
+    lengths = study.metrics.groupby("setting")["round"].max()
+    if lengths.nunique() > 1:
+        return f"thirds of each setting's {span(int(lengths.min()), int(lengths.max()))} rounds, which differ"
+    return ", ".join(
+        f"{name} rounds {part.start + 1}–{part.stop}"
+        for name, part in stats.regimes(int(lengths.iloc[0])).items()
+    )
 
 
 def _ranks(study: Study) -> Section:
@@ -125,147 +120,70 @@ def _ranks(study: Study) -> Section:
     )
     if found is None:
         return Section("Average ranks", text)
-    picture = Picture(
-        "ranks", "Critical-difference diagram of mean ranks", ranks.rank_figure(found)
-    )
-    return Section("Average ranks", text, [picture], [ranks.rank_table(found)])
+    alt = "Critical-difference diagram of mean ranks"
+    picture = Picture("ranks", alt, ranks.rank_figure(found))
+    tables = [ranks.rank_table(found)]
+    return Section("Average ranks", text, [picture], tables, found=findings.of_ranks(found))
 
 
 def _labels(study: Study, full: Mapping[str, float]) -> Section:
     table = efficiency.labels_table(study.metrics, full)
-    return Section("Label efficiency", "How many labels reach a given accuracy.", tables=[table])
-
-
-def _calibration(study: Study, styles: Styles) -> Section:
-    pictures = [
-        picture
-        for metric in _CALIBRATION
-        if has_metric(study.metrics, metric)
-        for picture in _each(
-            study,
-            metric,
-            f"{METRICS[metric].label} against labels",
-            lambda rows, metric=metric: metric_figure(rows, metric, styles),
-        )
-    ]
-    return Section("Calibration", "On the test set; lower is better.", pictures)
-
-
-def _own(study: Study, styles: Styles) -> Section:
-    values = measured_by_own(study.metrics)
-    measured = study._replace(metrics=study.metrics.assign(**{str(n): values[n] for n in values}))
-    pictures = [
-        picture
-        for metric in values
-        for picture in _each(
-            measured,
-            f"own-{metric}",
-            f"{metric} against labels",
-            lambda rows, metric=metric: (
-                metric_figure(rows, metric, styles) if rows[metric].notna().any() else None
-            ),
-        )
-    ]
-    return Section("Metrics of your own", "On the test set, as the sweep was told them.", pictures)
-
-
-def _unknown(study: Study, styles: Styles) -> Section:
-    text = (
-        "The share of a batch just queried that the model had wrong before it saw the labels (Lakshmi "
-        f"Narayanan et al. 2024): in the first {papers.FIRST_CYCLES} query rounds (their figure 1), "
-        "then over all rounds."
-    )
-    if not has_metric(study.metrics, "unknown_ratio"):
-        return Section("Unknown ratio", text)
-    alt = "Unknown ratio of the queried batch"
-    first = _named(
-        "unknown-first", f"{alt} in the first rounds", papers.unknown_figures(study.metrics)
-    )
-    curves = _each(
-        study,
-        "unknown",
-        f"{alt} against labels",
-        lambda rows: metric_figure(rows, "unknown_ratio", styles),
-    )
-    return Section("Unknown ratio", text, [*first, *curves])
+    text = "How many labels reach a given accuracy."
+    return Section("Label efficiency", text, tables=[table], found=findings.of_labels(table))
 
 
 def _papers(study: Study, styles: Styles) -> list[Section]:
     half = Section(
         "Gain from doubling the labels",
-        "Accuracy at round i less that at round i/2, by backbone, averaged over strategies (Gupte et al. "
-        "2024, figure 1): what doubling the labels still brings.",
-        _named(
+        "Accuracy less that at half as many labels, by backbone, averaged over strategies (Gupte et al. "
+        "2024, figure 1): what doubling the labels still brings. Between rounds the curve is taken as "
+        "linear.",
+        named(
             "half-gain",
-            "Accuracy at round i less at round i/2 by backbone",
+            "Accuracy less that at half the labels, by backbone",
             papers.half_gain_figures(study.metrics),
+        ),
+        found=findings.of_pairs(
+            papers.last_half_gains(study.metrics), "the last doubling of the labels brought"
         ),
     )
     ssl = Section(
         "Label propagation",
         "Accuracy with label propagation less without, from the same seed (Gupte et al. 2024, figure 4).",
-        _named(
+        named(
             "propagation",
             "Accuracy with less without label propagation",
             papers.ssl_figures(study.metrics, styles),
         ),
-    )
-    learners = Section(
-        "PEAL against linear probing",
-        "The same strategies with a fine-tuned and with a frozen backbone (Lakshmi Narayanan et al. "
-        "2024, figure 2).",
-        _named(
-            "learners",
-            "Accuracy of PEAL and linear probing against labels",
-            papers.learner_figures(study.metrics),
+        found=findings.of_pairs(
+            papers.last_ssl_gains(study.metrics),
+            "at the last budget, with less without propagation",
         ),
     )
-    return [half, ssl, learners]
+    return [half, ssl]
 
 
 def _cost(study: Study, styles: Styles) -> Section:
     if "seconds" not in study.metrics:
         return Section("Cost", "")
-    pictures = _each(
+    pictures = each(
         study,
         "cost",
-        "Area under the curve against seconds a run",
+        "Area under the curve against steady seconds a run",
         lambda rows: efficiency.cost_figure(rows, styles),
     )
-    text = "What a run takes against what it reaches."
-    return Section("Cost", text, list(pictures), [efficiency.cost_table(study.metrics)])
-
-
-def _gallery(study: Study, images: str) -> Section:
     text = (
-        "The first pictures each init chose, and the first that each strategy then queried, best first; "
-        "of one seed."
+        "What a run takes against what it reaches. Compiling is apart: it is paid once, by whichever "
+        "strategy comes first."
     )
-    title = "First picks"
-    settings = by_setting(study.metrics)
-    source = images or gallery.pictured(in_order(study.metrics["dataset"]))
-    if not source or study.acquisitions.empty:
-        return Section(title, text)
-    pictures = gallery.open_images(source)
-    drawn = []
-    for setting, rows in settings:
-        for number, words in ((1, "chosen first"), (2, "queried first")):
-            picks = gallery.first_picks(rows, study.acquisitions, number)
-            if number == 1:
-                picks = gallery.merge_equal(picks)
-            if picks:
-                figure = gallery.gallery_figure(picks, pictures, f"{setting}: {words}")
-                name = f"picks-{number}-{slug(setting)}"
-                drawn.append(
-                    Picture(name, f"Images {words}, {setting}: {', '.join(picks)}", figure)
-                )
-    return Section(title, text, drawn)
+    table = efficiency.cost_table(study.metrics)
+    return Section("Cost", text, pictures, [table], found=findings.of_cost(table))
 
 
 def make_sections(
     study: Study, styles: Styles, *, baseline: str, full: Mapping[str, float], images: str
 ) -> list[Section]:
-    """All sections that the study has data for.
+    """All sections that the study has data for; no two files of one name.
 
     Args:
       study: what to report.
@@ -285,10 +203,45 @@ def make_sections(
         _ranks(study),
         _labels(study, full),
         *_papers(study, styles),
-        _unknown(study, styles),
-        _calibration(study, styles),
-        _own(study, styles),
-        _gallery(study, images),
+        unknown(study, styles),
+        calibration(study, styles),
+        own(study, styles),
+        gallery(study, images),
         _cost(study, styles),
     ]
-    return [section for section in sections if section.pictures or section.tables]
+    figures: set[str] = set()
+    tables: set[str] = set()
+    return [
+        section._replace(
+            pictures=[each._replace(name=unlike(each.name, figures)) for each in section.pictures],
+            tables=[each._replace(name=unlike(each.name, tables)) for each in section.tables],
+            folded=[each._replace(name=unlike(each.name, tables)) for each in section.folded],
+        )
+        for section in sections
+        if section.pictures or section.tables
+    ]
+
+
+def hints(study: Study, sections: list[Section], images: str) -> list[str]:
+    """What more could be shown, and how."""
+    titles = {section.title for section in sections}
+    found = []
+    if "First picks" not in titles and not images and not study.acquisitions.empty:
+        found.append(
+            "The pictures that each strategy picked first: give the images that the pool was made from, "
+            "--images=FOLDER (or an .npz)."
+        )
+    seeds = int(study.metrics.groupby(["setting", "arm"])["seed"].nunique().min())
+    if seeds < stats.FEW:
+        found.append(
+            f"Narrower intervals and tests that see more: some arms have {seeds} "
+            f"seed{'s' * (seeds > 1)}; the same sweep given again with more seeds "
+            f"(--config.seeds={stats.FEW}) adds what is missing."
+        )
+    datasets = len(in_order(study.metrics["dataset"]))
+    if datasets < ranks.ENOUGH_DATA and "Average ranks" in titles:
+        found.append(
+            f"A verdict across data: there {'is' if datasets == 1 else 'are'} {datasets} data "
+            f"set{'s' * (datasets > 1)}, and from {ranks.ENOUGH_DATA} on the ranks are tested over data sets."
+        )
+    return found

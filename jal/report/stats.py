@@ -1,6 +1,7 @@
-"""Statistics of active-learning curves: intervals, paired tests, win matrix, ranks, label efficiency.
+"""Statistics of active-learning curves: intervals, paired tests, win matrix, label efficiency.
 
-Pure NumPy functions of arrays; NaN means "not measured" and is left out seed by seed.
+Pure NumPy functions of arrays; NaN means "not measured" and is left out seed by seed. scipy's own tests
+take one missing value at a time in Python; these take whole studies, and are tested to agree with them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+LEAST = 3  # seeds, below which there is neither an interval nor a p
+FEW = 5  # seeds, below which a p is told with a warning
 
 
 class Interval(NamedTuple):
@@ -18,7 +21,7 @@ class Interval(NamedTuple):
 
     Attributes:
       mean: NaN without values.
-      low, high: the ends of the interval; NaN with fewer than two values.
+      low, high: the ends of the interval; NaN with fewer than three values.
       number: how many values there were.
     """
 
@@ -32,8 +35,8 @@ class TTest(NamedTuple):
     """A two-sided one-sample t-test against zero; on differences, the paired t-test.
 
     Attributes:
-      statistic: t; infinite when every value is the same and not zero.
-      p: 1 when every value is zero, NaN with fewer than two values.
+      statistic: t; NaN with p.
+      p: NaN with fewer than three values, or without spread between them.
       number: how many values there were.
     """
 
@@ -58,25 +61,34 @@ def _moments(values: ArrayLike) -> tuple[Floats, Floats, NDArray[np.int64]]:
     return mean, np.where(count > 1, error, np.nan), count
 
 
-def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Mean and Student t-interval over the last axis, f[..., n] to f[...]."""
+def t_interval(
+    values: ArrayLike, confidence: float = 0.95, low: float = -np.inf, high: float = np.inf
+) -> Interval:
+    """Mean and Student t-interval over the last axis, f[..., n] to f[...]; see `LEAST`.
+
+    Args:
+      values: f[..., n].
+      confidence: of the interval.
+      low, high: what the values can be; the interval is clipped to it.
+    """
     from scipy.special import stdtrit
 
     mean, error, count = _moments(values)
     reach = stdtrit(np.maximum(count - 1, 1), (1 + confidence) / 2) * error
-    return Interval(mean, mean - reach, mean + reach, count)
+    reach = np.where(count < LEAST, np.nan, reach)
+    return Interval(mean, np.maximum(mean - reach, low), np.minimum(mean + reach, high), count)
 
 
 def t_test(differences: ArrayLike) -> TTest:
     """Two-sided t-test of mean zero over the last axis, f[..., n] to f[...].
 
-    Without spread the limit is taken: p = 1 if all differences are zero, else p = 0.
+    Seeds that all differ by exactly as much, as two runs of one thing do, say nothing of other seeds.
     """
     from scipy.special import stdtr
 
     mean, error, count = _moments(differences)
     with np.errstate(invalid="ignore", divide="ignore"):
-        statistic = np.where((mean == 0) & (error == 0), 0.0, mean / error)
+        statistic = np.where((count < LEAST) | (error == 0), np.nan, mean / error)
     p = 2 * stdtr(np.maximum(count - 1, 1), -np.abs(statistic))
     return TTest(statistic, p, count)
 
@@ -153,14 +165,48 @@ def labels_to_reach(labelled: ArrayLike, values: ArrayLike, target: float) -> fl
     return float(x[first - 1] + share * (x[first] - x[first - 1]))
 
 
-def gain_over_half(values: ArrayLike) -> Floats:
-    """Value at round i less the value at round i/2, for i = 2, 4, 6, …: f[..., rounds] to f[..., i/2].
+def gain_over_half(labelled: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:
+    """What the latest doubling of the labels brought: value at n labels less that at n / 2.
 
-    Gupte et al. 2024, figure 1: what doubling the labels still brings.
+    Gupte et al. 2024, figure 1, read by labels: where rounds add a constant number it is the value at
+    round i less that at round i / 2. Between rounds the curve is linear.
+
+    Args:
+      labelled: f[rounds], increasing.
+      values: f[..., rounds].
+
+    Returns:
+      the rounds' labels that are at least twice the first, f[n], and the gains there, f[..., n].
     """
-    array = np.asarray(values, np.float64)
-    rounds = np.arange(2, array.shape[-1] + 1, 2)
-    return array[..., rounds - 1] - array[..., rounds // 2 - 1]
+    x, y = np.asarray(labelled, np.float64), np.asarray(values, np.float64)
+    far = np.flatnonzero(x >= 2 * x[0])
+    half = x[far] / 2
+    after = np.clip(np.searchsorted(x, half), 1, max(len(x) - 1, 1)) if len(far) else far
+    share = (half - x[after - 1]) / (x[after] - x[after - 1]) if len(far) else half
+    # A round exactly at half the labels needs no neighbour, which may be missing.
+    low, high = y[..., after - 1], y[..., after]
+    between = np.where(share == 0, low, np.where(share == 1, high, low + share * (high - low)))
+    return x[far], y[..., far] - between
+
+
+def detectable(seeds: int, power: float = 0.8, level: float = 0.05) -> float:
+    """The difference that a paired t-test finds with this power, in standard deviations of the difference.
+
+    With five seeds it is 1.68; NaN below three.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    if seeds < LEAST:
+        return float("nan")
+    edge = t.ppf(1 - level / 2, seeds - 1)
+
+    def excess(size: float) -> float:
+        shift = size * np.sqrt(seeds)
+        # What lies beyond the other edge, where a difference would have the wrong sign, is negligible.
+        return float(nct.sf(edge, seeds - 1, shift) - power)
+
+    return float(brentq(excess, 0.0, min(6.0, 30 / np.sqrt(seeds))))
 
 
 def regimes(rounds: int) -> dict[str, slice]:
@@ -174,63 +220,3 @@ def regimes(rounds: int) -> dict[str, slice]:
         for name, piece in zip(("low", "mid", "high"), pieces, strict=True)
         if len(piece)
     }
-
-
-class Ranks(NamedTuple):
-    """Average ranks over blocks, and whether they differ (Demšar 2006).
-
-    Attributes:
-      mean: f[strategies], 1 is best; ties share their mean rank.
-      p: Friedman's test that all ranks are equal; NaN with fewer than 3 strategies or 2 blocks.
-      critical_difference: Nemenyi's: mean ranks further apart differ; NaN likewise.
-      blocks: how many blocks were complete.
-    """
-
-    mean: Floats
-    p: float
-    critical_difference: float
-    blocks: int
-
-
-def average_ranks(scores: ArrayLike, level: float = 0.05) -> Ranks:
-    """Ranks strategies within each block and averages; blocks with a NaN are left out.
-
-    Args:
-      scores: f[blocks, strategies], higher is better.
-      level: of Nemenyi's critical difference.
-    """
-    from scipy.stats import chi2, rankdata, studentized_range
-
-    array = np.asarray(scores, np.float64)
-    array = array[~np.isnan(array).any(1)]
-    blocks, k = array.shape
-    if blocks == 0:
-        return Ranks(np.full(k, np.nan), float("nan"), float("nan"), 0)
-    ranks = rankdata(-array, axis=1)
-    mean = ranks.mean(0)
-    if k < 3 or blocks < 2:
-        return Ranks(mean, float("nan"), float("nan"), blocks)
-    # Friedman's statistic with its correction for ties: spread between over spread within blocks.
-    between = blocks * ((mean - (k + 1) / 2) ** 2).sum()
-    within = ((ranks - (k + 1) / 2) ** 2).sum() / (blocks * (k - 1))
-    p = 1.0 if within == 0 else float(chi2.sf(between / within, k - 1))
-    q = studentized_range.ppf(1 - level, k, np.inf) / np.sqrt(2)
-    return Ranks(mean, p, float(q * np.sqrt(k * (k + 1) / (6 * blocks))), blocks)
-
-
-def cliques(mean_ranks: ArrayLike, critical_difference: float) -> list[tuple[int, ...]]:
-    """The largest sets of strategies whose mean ranks lie within one critical difference.
-
-    Each is a tuple of positions from best to worst rank; sets of one are left out.
-    """
-    ranks = np.asarray(mean_ranks, np.float64)
-    order = np.argsort(ranks, kind="stable")
-    found: list[tuple[int, ...]] = []
-    last_end = 0
-    for start in range(len(order)):
-        near = ranks[order] <= ranks[order[start]] + critical_difference
-        end = int(np.flatnonzero(near)[-1]) + 1 if near.any() else start
-        if end - start > 1 and end > last_end:
-            found.append(tuple(int(position) for position in order[start:end]))
-            last_end = end
-    return found

@@ -27,24 +27,27 @@ class MetricStyle(NamedTuple):
       label: on an axis.
       percent: shown as a percentage.
       higher: whether higher is better.
+      low, high: what it can be.
     """
 
     label: str
     percent: bool
     higher: bool
+    low: float = float("-inf")
+    high: float = float("inf")
 
 
 METRICS = {
-    "accuracy": MetricStyle("test accuracy", True, True),
-    "balanced_accuracy": MetricStyle("balanced test accuracy", True, True),
-    "macro_f1": MetricStyle("macro F1", True, True),
-    "auroc": MetricStyle("AUROC", True, True),
-    "nll": MetricStyle("negative log-likelihood", False, False),
-    "ece": MetricStyle("expected calibration error", True, False),
-    "brier": MetricStyle("Brier score", False, False),
-    "unknown_ratio": MetricStyle("unknown ratio of the batch", True, True),
-    "classes_seen": MetricStyle("classes seen", False, True),
-    "seconds": MetricStyle("seconds", False, False),
+    "accuracy": MetricStyle("test accuracy", True, True, 0, 1),
+    "balanced_accuracy": MetricStyle("balanced test accuracy", True, True, 0, 1),
+    "macro_f1": MetricStyle("macro F1", True, True, 0, 1),
+    "auroc": MetricStyle("AUROC", True, True, 0, 1),
+    "nll": MetricStyle("negative log-likelihood", False, False, 0),
+    "ece": MetricStyle("expected calibration error", True, False, 0, 1),
+    "brier": MetricStyle("Brier score", False, False, 0, 2),
+    "unknown_ratio": MetricStyle("unknown ratio of the batch", True, True, 0, 1),
+    "classes_seen": MetricStyle("classes seen", False, True, 0),
+    "seconds": MetricStyle("seconds", False, False, 0),
 }
 
 
@@ -125,9 +128,9 @@ def dress(axes: Axes, *, xlabel: str, ylabel: str, title: str, percent: bool = F
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend under the plot, in columns as wide as its longest entry asks."""
+    """One legend under the plot, in columns as wide as its longest entry asks; of one line too."""
     handles, labels = axes.get_legend_handles_labels()
-    if len(labels) > 1:
+    if labels:
         columns = max(1, min(4, int(60 / (6 + max(map(len, labels))))))
         figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9

@@ -19,12 +19,14 @@ class Table(NamedTuple):
       caption: what it says, in a sentence or two.
       data: the numbers, unrounded, for CSV.
       shown: the same as words, for people.
+      title: what it is called where it is folded away; empty: its name.
     """
 
     name: str
     caption: str
     data: pd.DataFrame
     shown: pd.DataFrame
+    title: str = ""
 
 
 _LATEX = str.maketrans(
@@ -83,9 +85,11 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
-    """A fraction and its half-width in per cent: 71.2 ± 0.8."""
+    """A fraction and its half-width in per cent: 71.2 ± 0.8; both ends where one was clipped."""
     if np.isnan(low):
         return percent(mean)
+    if abs((high - mean) - (mean - low)) > 1e-9:
+        return f"{percent(mean)} ({percent(low)} to {percent(high)})"
     return f"{percent(mean)} ± {percent((high - low) / 2)}"
 
 
@@ -94,6 +98,13 @@ def p_value(p: float) -> str:
     if np.isnan(p):
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def few_seeds(number: int) -> str:
+    """A warning to follow a p, where it is of few seeds."""
+    if number >= stats.FEW:
+        return ""
+    return f" With {number} seeds a p depends on every single one; {stats.FEW} or more say more."
 
 
 def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:

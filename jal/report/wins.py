@@ -11,7 +11,7 @@ from jal.report import stats
 from jal.report.compare import by_setting, shared_arms
 from jal.report.data import cube
 from jal.report.style import new_figure
-from jal.report.tables import Table
+from jal.report.tables import Table, few_seeds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,16 +25,18 @@ class WinMatrix(NamedTuple):
       cells: f[arms, arms], how often the row beat the column.
       beaten: f[arms], the mean of each column without its diagonal; lower is better.
       settings: how many settings were summed.
+      seeds: the fewest that any setting has.
     """
 
     arms: list[str]
     cells: np.ndarray
     beaten: np.ndarray
     settings: int
+    seeds: int
 
 
 def win_matrix(metrics: pd.DataFrame, regime: str | None = None) -> WinMatrix | None:
-    """Wins over the arms that every setting has; None with fewer than two of those, or one seed.
+    """Wins over the arms that every setting has; None with fewer than two of those, or below three seeds.
 
     Args:
       metrics: of a study.
@@ -42,7 +44,7 @@ def win_matrix(metrics: pd.DataFrame, regime: str | None = None) -> WinMatrix | 
     """
     groups = by_setting(metrics)
     shared = shared_arms(metrics)
-    if len(shared) < 2 or metrics.groupby(["setting", "arm"])["seed"].nunique().max() < 2:
+    if len(shared) < 2 or metrics.groupby(["setting", "arm"])["seed"].nunique().max() < stats.LEAST:
         return None
     cells = np.zeros((len(shared), len(shared)))
     for _, rows in groups:
@@ -53,7 +55,8 @@ def win_matrix(metrics: pd.DataFrame, regime: str | None = None) -> WinMatrix | 
                 return None
             values = values[:, parts[regime]]
         cells += stats.win_matrix(values)
-    return WinMatrix(shared, cells, stats.times_beaten(cells), len(groups))
+    seeds = min(rows["seed"].nunique() for _, rows in groups)
+    return WinMatrix(shared, cells, stats.times_beaten(cells), len(groups), seeds)
 
 
 def win_table(matrix: WinMatrix, regime: str | None = None) -> Table:
@@ -71,19 +74,32 @@ def win_table(matrix: WinMatrix, regime: str | None = None) -> Table:
     caption = (
         f"Win matrix over {budgets}, of {matrix.settings} setting{'s' * (matrix.settings != 1)}: how "
         "often the row is significantly better than the column (two-sided paired t-test over seeds at "
-        "5 %; each budget of a setting counts 1 / budgets). Column mean: how often it is beaten; "
-        "lower is better."
+        "5 % for each cell and budget by itself, without correction: by chance alone a cell holds 0.025 "
+        "a setting; each budget of a setting counts 1 / budgets). Column mean: how often it is beaten; "
+        f"lower is better.{few_seeds(matrix.seeds)}"
     )
-    return Table("win-matrix" + (f"-{regime}" if regime else ""), caption, data, shown)
+    return Table(
+        "win-matrix" + (f"-{regime}" if regime else ""),
+        caption,
+        data,
+        shown,
+        f"wins over {budgets}",
+    )
 
 
-def win_figure(matrix: WinMatrix, regime: str | None = None) -> Figure:
-    """The matrix as a heat map, and under it the column means; each cell also says its number."""
+def win_figure(matrix: WinMatrix, scale: float, regime: str | None = None) -> Figure:
+    """The matrix as a heat map, and under it the column means; each cell also says its number.
+
+    Args:
+      matrix: what to draw.
+      scale: the number of the darkest cell, the same for all matrices of a page.
+      regime: as `win_matrix` takes it.
+    """
     size = len(matrix.arms)
     side = max(3.4, 0.62 * size + 1.6)
     figure, axes = new_figure(side + 0.4, side + 0.3)
     # The column means in a row of their own, apart by half a cell.
-    scale = max(float(matrix.cells.max()), 1e-9)
+    scale = max(scale, 1e-9)
     rows = np.arange(size)
     axes.pcolormesh(
         np.arange(size + 1), np.arange(size + 1), matrix.cells, cmap="Blues", vmin=0, vmax=scale

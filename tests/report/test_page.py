@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tidy_rows import prepared, tidy
 
 import jal
 from jal.cli import main
 from jal.errors import JalError
 from jal.report import make_report
-from jal.report.arms import with_arms, with_settings
 from jal.report.command import parse_full
 from jal.report.data import load_study
 from jal.report.papers import half_gain_figures, learner_figures, ssl_figures, unknown_figures
@@ -60,7 +60,6 @@ def test_every_section_that_has_data_is_there(made: Path) -> None:
     ):  # fmt: skip
         assert heading in headings
     assert "Label propagation" not in headings  # nothing was swept with it
-    assert "PEAL against linear probing" not in headings
 
 
 def with_own(workdir: Path, folder: Path, **columns: Any) -> Path:
@@ -193,42 +192,21 @@ def test_full_accuracy_by_data_set() -> None:
         parse_full(["pets=1.2"])
 
 
-def study(accuracies: dict[str, list[list[float]]], **columns: Any) -> pd.DataFrame:
-    """Tidy rows of arm → seeds → rounds."""
-    rows = [
-        {
-            "run": 100 * position + seed, "dataset": "toy", "backbone": "unknown",
-            "learner": "frozen", "strategy": strategy, "init": "random", "seed": seed,
-            "round": number, "labelled": 10 * number, "accuracy": accuracy,
-            "unknown_ratio": np.nan if number == 1 else 0.5,
-        }
-        | columns
-        for position, (strategy, seeds) in enumerate(accuracies.items())
-        for seed, rounds in enumerate(seeds, start=1)
-        for number, accuracy in enumerate(rounds, start=1)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def prepared(frame: pd.DataFrame) -> pd.DataFrame:
-    return with_arms(with_settings(frame))
-
-
 def test_win_matrix_of_three_strategies_worked_by_hand() -> None:
-    """a beats b in round 1 only, and c always; b and c differ too noisily to be told apart.
+    """a beats b in round 1 only, and c always; b and c are not told apart.
 
     Paired differences over the three seeds: a − b is .10, .11, .09 in round 1 (t = 17.3, beyond
     t(2, 5 %) = 4.30) and +.1, −.1, +.1 in round 2 (t = .5); a − c is .20, .21, .19 in both
-    (t = 34.6); b − c is .10, .10, .10 in round 1 (no spread, so significant) and .10, .31, .09 in
+    (t = 34.6); b − c is .10, .10, .10 in round 1 (no spread, so no test) and .10, .31, .09 in
     round 2 (t = 2.33, not significant).
     """
     a = [[0.50, 0.60], [0.60, 0.60], [0.55, 0.60]]
     b = [[0.40, 0.50], [0.49, 0.70], [0.46, 0.50]]
     c = [[0.30, 0.40], [0.39, 0.39], [0.36, 0.41]]
-    matrix = win_matrix(prepared(study({"a": a, "b": b, "c": c})))
+    matrix = win_matrix(prepared(tidy({"a": a, "b": b, "c": c})))
     assert matrix is not None
-    np.testing.assert_allclose(matrix.cells, [[0, 0.5, 1], [0, 0, 0.5], [0, 0, 0]])
-    np.testing.assert_allclose(matrix.beaten, [0, 0.25, 0.75])
+    np.testing.assert_allclose(matrix.cells, [[0, 0.5, 1], [0, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(matrix.beaten, [0, 0.25, 0.5])
 
 
 CURVES = {"random": [[0.2, 0.4, 0.5, 0.6], [0.3, 0.4, 0.6, 0.7]]}
@@ -237,24 +215,25 @@ CURVES = {"random": [[0.2, 0.4, 0.5, 0.6], [0.3, 0.4, 0.6, 0.7]]}
 def test_gain_over_half_is_drawn_by_backbone() -> None:
     frame = pd.concat(
         [
-            study(CURVES, backbone="clip"),
-            study(CURVES, backbone="dino").assign(run=lambda rows: rows["run"] + 1000),
+            tidy(CURVES, backbone="clip"),
+            tidy(CURVES, backbone="dino").assign(run=lambda rows: rows["run"] + 1000),
         ],
         ignore_index=True,
     )
     (figure,) = half_gain_figures(prepared(frame)).values()
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    # Rounds 2 − 1 and 4 − 2, means over two seeds.
-    np.testing.assert_allclose(lines["clip"], [0.15, 0.25])
-    np.testing.assert_allclose(lines["dino"], [0.15, 0.25])
+    # 20 less 10, 30 less 15 and 40 less 20 labels, means over two seeds.
+    np.testing.assert_allclose(lines["clip"], [0.15, 0.225, 0.25])
+    np.testing.assert_allclose(lines["dino"], [0.15, 0.225, 0.25])
+    assert figure.axes[0].get_xlabel() == "labels"
 
 
 def test_label_propagation_is_drawn_as_a_difference() -> None:
     better = {"random": (np.array(CURVES["random"]) + 0.1).tolist()}
     frame = pd.concat(
         [
-            study(CURVES, ssl="False"),
-            study(better, ssl="True").assign(run=lambda rows: rows["run"] + 1000),
+            tidy(CURVES, ssl="False"),
+            tidy(better, ssl="True").assign(run=lambda rows: rows["run"] + 1000),
         ],
         ignore_index=True,
     )
@@ -266,15 +245,16 @@ def test_label_propagation_is_drawn_as_a_difference() -> None:
 def test_peal_is_drawn_against_linear_probing() -> None:
     frame = pd.concat(
         [
-            study(CURVES),
-            study(CURVES, learner="lora").assign(run=lambda rows: rows["run"] + 1000),
+            tidy(CURVES),
+            tidy(CURVES, learner="lora").assign(run=lambda rows: rows["run"] + 1000),
         ],
         ignore_index=True,
     )
-    (figure,) = learner_figures(prepared(frame)).values()
+    styles = arm_styles(["random"])
+    (figure,) = learner_figures(prepared(frame), styles).values()
     labels = {line.get_label() for line in figure.axes[0].lines}
     assert labels == {"linear probing, random", "PEAL, random"}
-    (bars,) = unknown_figures(prepared(frame)).values()
+    (bars,) = unknown_figures(prepared(frame), styles).values()
     heights = {patch.get_height() for patch in bars.axes[0].patches}
     assert heights == {0.5}
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats as reference
 
 from jal.report import stats
+from jal.report.rank_stats import average_ranks, cliques
 
 
 @pytest.fixture
@@ -29,13 +30,21 @@ def test_t_interval_by_hand():
     assert found.high - 2 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
 
 
-def test_t_interval_leaves_out_nan_and_needs_two_values():
-    found = stats.t_interval([[1.0, 2.0, 3.0, np.nan], [5.0, *[np.nan] * 3], [np.nan] * 4])
+def test_t_interval_leaves_out_nan_and_needs_three_values():
+    rows = [[1.0, 2.0, 3.0, np.nan], [5.0, 7.0, np.nan, np.nan], [np.nan] * 4]
+    found = stats.t_interval(rows)
     np.testing.assert_allclose(found.low[0], stats.t_interval([1.0, 2.0, 3.0]).low)
-    assert found.number.tolist() == [3, 1, 0]
-    assert found.mean[1] == 5
+    assert found.number.tolist() == [3, 2, 0]
+    assert found.mean[1] == 6
     assert np.isnan(found.low[1])
+    assert np.isnan(found.high[1])
     assert np.isnan(found.mean[2])
+
+
+def test_t_interval_is_clipped_to_what_can_be():
+    found = stats.t_interval([0.9, 1.0, 0.95], low=0, high=1)
+    assert found.high == 1
+    assert 0 < found.low < 0.9
 
 
 def test_t_interval_of_equal_values_has_no_width():
@@ -53,13 +62,14 @@ def test_t_test_is_scipys_paired_test(rng):
 @pytest.mark.parametrize(
     ("differences", "p"),
     [
-        ([0.0, 0.0, 0.0], 1.0),
-        ([0.1] * 5, 0.0),
-        ([-0.3, -0.3], 0.0),
+        ([0.0, 0.0, 0.0], np.nan),
+        ([0.1] * 5, np.nan),
+        ([-0.3, -0.2], np.nan),
         ([0.4], np.nan),
         ([np.nan, np.nan], np.nan),
         ([0.4, np.nan], np.nan),
-        ([1.0, -1.0, np.nan], 1.0),
+        ([1.0, -1.0, np.nan], np.nan),
+        ([1.0, 0.0, -1.0, np.nan], 1.0),
     ],
 )
 def test_t_test_of_degenerate_differences(differences, p):
@@ -115,9 +125,9 @@ def test_win_matrix_with_one_seed_or_missing_seeds():
     np.testing.assert_array_equal(stats.win_matrix(padded), stats.win_matrix(WORKED))
 
 
-def test_win_matrix_of_constant_seeds_counts_a_constant_lead():
-    values = np.array([[[0.9, 0.9]], [[0.8, 0.8]], [[0.8, 0.8]]])
-    np.testing.assert_array_equal(stats.win_matrix(values), [[0, 1, 1], [0, 0, 0], [0, 0, 0]])
+def test_win_matrix_counts_no_lead_without_spread_or_below_three_seeds():
+    assert not stats.win_matrix([[[0.9] * 4], [[0.8] * 4]]).any()
+    assert not stats.win_matrix([[[0.9, 0.91]], [[0.1, 0.12]]]).any()
 
 
 def test_times_beaten_of_one_strategy():
@@ -144,10 +154,31 @@ def test_labels_to_reach_takes_the_first_crossing():
     assert stats.labels_to_reach([1, 2, 3], [0.1, np.nan, 0.6], 0.5) == 3
 
 
-def test_gain_over_half_by_hand():
-    # Rounds 1 … 5: round 2 less round 1, round 4 less round 2; round 5 has no half.
-    np.testing.assert_allclose(stats.gain_over_half([0.1, 0.4, 0.5, 0.9, 1.0]), [0.3, 0.5])
-    assert stats.gain_over_half(np.zeros((3, 1))).shape == (3, 0)
+def test_gain_over_half_reads_labels():
+    labels, gains = stats.gain_over_half([10, 20, 30, 40, 50], [0.1, 0.4, 0.5, 0.9, 1.0])
+    # 20 less 10, 30 less 15 (0.25), 40 less 20, 50 less 25 (0.45).
+    assert labels.tolist() == [20, 30, 40, 50]
+    np.testing.assert_allclose(gains, [0.3, 0.25, 0.5, 0.55])
+    # Where the labels double from round to round, a doubling is one round.
+    labels, gains = stats.gain_over_half([10, 20, 40, 80], [[0.1, 0.3, 0.6, 1.0]])
+    np.testing.assert_allclose(gains, [[0.2, 0.3, 0.4]])
+    # A large first batch: 100 labels are half of 200, reached in the last round.
+    labels, gains = stats.gain_over_half([100, 150, 200], [0.5, 0.7, 0.8])
+    assert (labels.tolist(), gains.round(9).tolist()) == ([200], [0.3])
+
+
+def test_gain_over_half_of_what_was_not_measured():
+    labels, gains = stats.gain_over_half([10], np.zeros((3, 1)))
+    assert (labels.shape, gains.shape) == ((0,), (3, 0))
+    _, gains = stats.gain_over_half([10, 20, 30, 40], [0.1, 0.4, np.nan, 0.9])
+    np.testing.assert_allclose(gains, [0.3, np.nan, 0.5])
+
+
+def test_detectable_differences():
+    # Cohen's d of a paired t-test at 80 %, two-sided 5 %: n = 5 and n = 34 of the usual tables (G*Power).
+    assert stats.detectable(5) == pytest.approx(1.68, abs=0.01)
+    assert stats.detectable(34) == pytest.approx(0.495, abs=0.005)
+    assert np.isnan(stats.detectable(2))
 
 
 def test_regimes_cover_every_round_once():
@@ -158,36 +189,39 @@ def test_regimes_cover_every_round_once():
 def test_average_ranks_and_friedman_are_scipys(rng):
     scores = rng.normal([0, 0.5, 1, 1.5], 1, (9, 4))
     scores[3, 1] = scores[3, 2]
-    found = stats.average_ranks(scores)
+    found = average_ranks(scores, 5)
     np.testing.assert_allclose(found.mean, reference.rankdata(-scores, axis=1).mean(0))
     assert found.p == pytest.approx(reference.friedmanchisquare(*scores.T).pvalue, rel=1e-9)
 
 
 def test_critical_difference_is_demsars():
     # Demšar (2006), table 5: q(0.05) = 2.569 for 4 classifiers; his example has 14 data sets: CD = 1.25.
-    found = stats.average_ranks(np.arange(56).reshape(14, 4))
+    found = average_ranks(np.arange(56).reshape(14, 4), 5)
     assert found.critical_difference == pytest.approx(1.25, abs=0.005)
     assert found.mean.tolist() == [4, 3, 2, 1]
     # Demšar's q for 10 classifiers is 3.164.
-    ten = stats.average_ranks(np.arange(200).reshape(20, 10))
+    ten = average_ranks(np.arange(200).reshape(20, 10), 5)
     assert ten.critical_difference == pytest.approx(3.164 * np.sqrt(110 / 120), rel=1e-3)
 
 
 def test_average_ranks_of_ties_nan_and_too_few():
-    tied = stats.average_ranks(np.ones((5, 3)))
+    tied = average_ranks(np.ones((5, 3)), 5)
     assert tied.mean.tolist() == [2, 2, 2]
-    assert tied.p == 1
-    partial = stats.average_ranks([[3.0, 2.0, 1.0], [np.nan, 1.0, 2.0]])
+    assert np.isnan(tied.p)  # no spread
+    partial = average_ranks([[3.0, 2.0, 1.0], [np.nan, 1.0, 2.0]], 3)
     assert partial.blocks == 1
     assert partial.mean.tolist() == [1, 2, 3]
     assert np.isnan(partial.p)
-    assert np.isnan(stats.average_ranks(np.full((2, 3), np.nan)).mean).all()
-    assert np.isnan(stats.average_ranks([[1.0, 2.0]] * 5).critical_difference)
+    assert np.isnan(average_ranks(np.full((2, 3), np.nan), 3).mean).all()
+    assert np.isnan(average_ranks([[1.0, 2.0]] * 5, 5).critical_difference)
+    four = np.random.default_rng(0).random((4, 3))
+    assert np.isnan(average_ranks(four, 5).p)
+    assert not np.isnan(average_ranks(four, 3).p)
 
 
 def test_cliques_are_maximal_runs_of_near_ranks():
     ranks = [3.0, 1.0, 1.8, 4.5]
-    assert stats.cliques(ranks, 1.3) == [(1, 2), (2, 0)]
-    assert stats.cliques(ranks, 0.1) == []
-    assert stats.cliques(ranks, 9) == [(1, 2, 0, 3)]
-    assert stats.cliques(ranks, float("nan")) == []
+    assert cliques(ranks, 1.3) == [(1, 2), (2, 0)]
+    assert cliques(ranks, 0.1) == []
+    assert cliques(ranks, 9) == [(1, 2, 0, 3)]
+    assert cliques(ranks, float("nan")) == []
