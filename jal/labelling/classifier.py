@@ -209,7 +209,13 @@ def load_classifier(folder: str | Path) -> Classifier:
     dimension = field(values, "dimension", whole(1), where)
     parameters = field(values, "probe", OBJECT, where)
     known = Classifier().get_params()
-    wrong = [name for name, value in parameters.items() if type(value) is not type(known.get(name))]
+    kinds = {name: type(value) for name, value in known.items()}
+    wrong = [
+        name
+        for name, value in parameters.items()
+        if type(value) is not kinds.get(name)
+        and (kinds.get(name), type(value)) != (float, int)  # lr=1 is as good as lr=1.0
+    ]
     if wrong:
         raise JalError(
             f"{where}: probe.{wrong[0]} is {parameters[wrong[0]]!r}, which it cannot be."

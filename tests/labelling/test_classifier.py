@@ -120,3 +120,10 @@ def test_damaged_files_are_said_or_harmless(tmp_path: Path) -> None:
         (tmp_path / DESCRIPTION).write_text(json.dumps(broken))
         with pytest.raises(JalError, match=name):
             load_classifier(tmp_path)
+
+
+def test_whole_numbers_are_as_good_as_others_when_it_is_loaded(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    made = Classifier(weight_decay=0, dropout=0, max_epochs=2).fit(features, np.arange(20) % 2)
+    again = load_classifier(made.save(tmp_path / "c"))
+    np.testing.assert_array_equal(again.arrays_["kernel"], made.arrays_["kernel"])
