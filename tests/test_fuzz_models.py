@@ -40,6 +40,9 @@ BIT = {
     "image_mean": [0.485, 0.456, 0.406],
     "image_std": [0.229, 0.224, 0.225],
 }
+# Thousands of damaged files; single faults have quick tests in the rooms.
+pytestmark = pytest.mark.slow
+
 # Faults of a file as a whole, or of several values together.
 WHOLE = (
     "do not fit", "is damaged", "not a whole safetensors file", "is not valid JSON", "zarr.json",

@@ -20,7 +20,10 @@ from jal.testing import CHECKS, Subject
 CLUSTERING = ("alfamix", "dropquery", "typiclust", "centroid", "margins(oversample=4)")
 OPTIONS = ("margins(oversample=4)", "entropy(typical=True)", "uncertainty(balanced=True)")
 EVERY = [("strategy", name) for name in (*STRATEGIES, *OPTIONS)] + [("init", n) for n in INITS]
-SLOW = ("half_precision_in_chunks", "jitted_equals_eager")  # seconds each in a few strategies
+# Each compiles programs of its own; the rest shares those of a strategy's views.
+SLOW = (
+    "half_precision_in_chunks", "jitted_equals_eager", "mapped_is_close_to_alone", "all_that_is_left",
+)  # fmt: skip
 
 
 @cache

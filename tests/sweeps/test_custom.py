@@ -235,7 +235,8 @@ def test_it_is_what_scikit_learn_fits_on_the_same_labels() -> None:
     assert compared >= 12
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["map", "vmap", "scan"])
 def test_every_kind_of_strategy_asks_it(mode: str) -> None:
     names = "entropy, dropquery, badge, typiclust"
     result = jal.sweep(

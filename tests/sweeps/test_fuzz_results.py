@@ -19,6 +19,7 @@ from jal.sweeps.config import sweep_config
 from jal.sweeps.snapshots import Checkpoints
 from jal.sweeps.workdir import Workdir
 
+pytestmark = pytest.mark.slow  # single faults have quick tests in test_page and test_snapshots
 SETTINGS = {"seeds": 2, "rounds": 2, "probe__max_epochs": 5}
 
 
@@ -70,7 +71,6 @@ def test_a_sweep_goes_on_from_what_is_damaged_or_says_so(
     assert (copy / METRICS).read_bytes() == (workdir / METRICS).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     workdir: Path, tmp_path: Path
 ) -> None:
