@@ -12,6 +12,7 @@ import numpy as np
 from jal.schema import write_atomically
 
 FOLDER = "derived"
+_MOST_FILES = 256  # of one name: rounds, and what was looked at between them
 _MOST_BYTES = 2**28  # in memory
 
 
@@ -47,8 +48,16 @@ class Memory:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._file(name, mark), content.getvalue())
+            self._prune(name)
         except OSError:
             return
+
+    def _prune(self, name: str) -> None:
+        """Removes the oldest files of a name beyond `_MOST_FILES`."""
+        assert self._folder is not None
+        files = sorted(self._folder.glob(f"{name}-*.npz"), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-_MOST_FILES]:
+            file.unlink(missing_ok=True)
 
     def _hold(self, key: tuple[str, str], arrays: dict[str, np.ndarray]) -> None:
         """Holds arrays in memory, in place of the oldest where that is full."""

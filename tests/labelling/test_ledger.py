@@ -71,7 +71,9 @@ def test_labels_count_in_the_order_picked_however_they_were_answered() -> None:
 
 
 def test_those_labelled_before_the_first_batch_are_given() -> None:
-    said = ledger(label("g", "x"), label("h", "x"), event("undo", of=1), ask(1, "a"), label("a", "y"))
+    said = ledger(
+        label("g", "x"), label("h", "x"), event("undo", of=1), ask(1, "a"), label("a", "y")
+    )
     assert said.given == {"g"}
     assert list(said.labels()) == ["g", "a"]
 

@@ -133,3 +133,15 @@ def test_beliefs_are_held_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [kept.recall("belief", str(number)) is None for number in range(5)] == [True] * 3 + [
         False
     ] * 2
+
+
+def test_what_is_kept_on_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MOST_FILES", 3)
+    kept = memory.Memory(tmp_path)
+    for number in range(9):
+        kept.keep("belief", f"{number}mark", {"rows": np.arange(number)})
+    assert len(list((tmp_path / memory.FOLDER).iterdir())) == 3
+    found = memory.Memory(tmp_path).recall("belief", "8mark")
+    assert found is not None
+    np.testing.assert_array_equal(found["rows"], np.arange(8))
+    assert memory.Memory(tmp_path).recall("belief", "0mark") is None
