@@ -281,6 +281,7 @@ def test_what_was_not_tracked_at_first_is_made_up_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tensorboard")
+@pytest.mark.slow
 def test_overwrite_removes_it_and_leaves_what_is_not_jal_s(tmp_path: Path) -> None:
     words = ["sweep", "--config=quickstart", f"--workdir={tmp_path}", "--config.strategies=random"]
     words += ["--config.seeds=1", "--config.rounds=2", "--config.execution.track=tensorboard"]

@@ -24,6 +24,8 @@ from jal.learners.lora.spec import PealSpec
 from jal.learners.lora.train import LoraState, learning_rate, make_lora_learner, make_prefix
 from jal.weights.encoder import compute_params
 
+pytestmark = pytest.mark.slow  # the quick look at LoRA is that of whole sweeps, test_drive_lora
+
 BACKBONE = tiny_backbone()
 IMAGES = coloured_images()
 BASE = compute_params(BACKBONE.spec, BACKBONE.params)
@@ -203,7 +205,6 @@ def fitted_alone_and_beside() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [leaf[0] for leaf in alone], [leaf[1] for leaf in beside]
 
 
-@pytest.mark.slow
 def test_a_mapped_seed_is_the_same_bits_alone_and_beside_others():
     alone, beside = processes.call(fitted_alone_and_beside, as_shipped=True)
     assert len(alone) > 4
@@ -211,7 +212,6 @@ def test_a_mapped_seed_is_the_same_bits_alone_and_beside_others():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow
 def test_a_vmapped_seed_is_close_to_itself_alone():
     together = jax.tree.leaves(fitted(np.arange(3, dtype=np.uint32), "vmap"))
     for one, other in zip(jax.tree.leaves(trained(seed=1)), together, strict=True):
