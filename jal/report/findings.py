@@ -20,10 +20,10 @@ _SHOWN = 3  # settings with a sentence of their own
 
 
 def several(sentences: Sequence[str], what: str = "settings") -> str:
-    """The first few sentences, and how many more there are."""
+    """The first few sentences, a line each, and how many more there are."""
     more = len(sentences) - _SHOWN
     rest = [f"{more} more {what if more > 1 else what[:-1]} below."] if more > 0 else []
-    return " ".join([*sentences[:_SHOWN], *rest])
+    return "\n".join([*sentences[:_SHOWN], *rest])
 
 
 def _value(found: stats.Interval, at: int, shown: MetricStyle) -> str:

@@ -37,7 +37,7 @@ class Section(NamedTuple):
     Attributes:
       title: the heading.
       text: a sentence or two on how to read it.
-      found: what was found, in a sentence or two; empty where there is nothing to say.
+      found: what was found, a sentence a line; empty where there is nothing to say.
       pictures, tables: shown in this order.
       folded: tables that are shown on a click.
     """
@@ -191,7 +191,8 @@ def page(
     for section in sections:
         parts.append(f'<section id="{_anchor(section.title)}">\n<h2>{escape(section.title)}</h2>')
         if section.found:
-            parts.append(f'<p class="found">{escape(section.found)}</p>')
+            lines = escape(section.found).replace("\n", "<br>\n")
+            parts.append(f'<p class="found">{lines}</p>')
         parts.append(f"<p>{escape(section.text)}</p>")
         if section.pictures:
             figures = "\n".join(picture_html(each, drawn[each.name]) for each in section.pictures)

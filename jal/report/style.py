@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -143,6 +144,20 @@ def render(figure: Figure, kind: str) -> bytes:
 
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": "jal"}
-    with matplotlib.rc_context({"svg.hashsalt": "jal"}):
+    # Texts stay texts: a browser has letters of every script, and a page of many figures stays small.
+    drawing: dict[Any, Any] = {
+        "svg.hashsalt": "jal",
+        "svg.fonttype": "none",
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    }
+    with matplotlib.rc_context(drawing):
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
-    return buffer.getvalue()
+    return _short(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
+
+
+def _short(svg: bytes) -> bytes:
+    """A drawing without the decimals beyond a hundredth of a point, and without indents."""
+    places = re.sub(
+        rb' (?:d|x|y)="[^"]*"', lambda one: re.sub(rb"(\.\d\d)\d+", rb"\1", one.group()), svg
+    )
+    return re.sub(rb"\n\s*", b"\n", places)

@@ -24,9 +24,9 @@ from jal.report.page import lean
 from jal.report.papers import half_gain_figures, learner_figures, unknown_figures
 from jal.report.ranks import rank_table, ranking
 from jal.report.sections import hints, make_sections
-from jal.report.style import arm_styles
+from jal.report.style import arm_styles, render
 from jal.report.tables import with_interval
-from jal.report.wins import win_matrix
+from jal.report.wins import win_figure, win_matrix
 
 THREE = {"random": 0.0, "margins": 0.08, "coreset": 0.0}
 STYLES = arm_styles(list(THREE))
@@ -322,6 +322,23 @@ def test_what_could_be_shown_is_hinted_at() -> None:
     assert "1 data set, and from 5 on" in words
     full = study_of(*(tidy(noisy(THREE, seeds=5, at=n), dataset=f"d{n}") for n in range(5)))
     assert hints(full, list(sections_of(full).values()), "") == []  # type: ignore[arg-type]
+
+
+def test_drawings_are_small_and_their_texts_are_texts() -> None:
+    strategies = {f"strategy {n}": 0.01 * n for n in range(11)} | {"图像": 0.0}
+    matrix = win_matrix(prepared(tidy(noisy(strategies, seeds=5))))
+    assert matrix is not None
+    svg = render(win_figure(matrix, 1.0), "svg").decode()
+    assert len(svg) < 70_000  # a page of 12 strategies and 3 pools has 38 drawings in 3 MB
+    assert ">图像</text>" in svg
+    assert not re.search(r' (?:x|y|d)="[^"]*\.\d{3}', svg)
+
+
+def test_what_was_found_in_several_settings_has_a_line_each() -> None:
+    frames = [tidy(noisy(THREE, at=n), dataset=f"d{n}") for n in range(5)]
+    found = str(sections_of(study_of(*frames))["Learning curves"].found)  # type: ignore[attr-defined]
+    assert len(found.splitlines()) == 4
+    assert found.endswith("2 more settings below.")
 
 
 def test_the_page_is_dark_where_asked_and_small(tmp_path: Path) -> None:
