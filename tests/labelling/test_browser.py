@@ -19,6 +19,8 @@ from labelling.page_session import Browser, make_session, page_of, truth
 
 from jal.labelling.page_files import one_module
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"dark": "1", "bright": "2"}
 
 
@@ -451,7 +453,6 @@ def label_the_rest_in_the_grid(story: Story, page: Any) -> None:
     page.context.close()
 
 
-@pytest.mark.slow
 def test_a_new_user_labels_sixty_cells_and_loses_none(
     browser: Any, shared_data: Path, tmp_path: Path
 ) -> None:

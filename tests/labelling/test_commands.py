@@ -18,6 +18,8 @@ import jal
 from jal.cli import main
 from jal.labelling.begin import JOURNAL
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("red", "green", "blue")
 
 
@@ -273,7 +275,6 @@ def test_predicting_needs_labels(model: Model, tmp_path: Path, capsys: Any) -> N
     assert "nothing is labelled" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_as_a_new_user_with_real_images(
     tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

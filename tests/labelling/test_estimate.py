@@ -188,6 +188,7 @@ def bench() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["margins", "dropquery"])
 def test_a_hundred_sessions_are_covered(bench: ModuleType, strategy: str) -> None:
     import jal

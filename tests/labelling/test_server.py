@@ -60,6 +60,7 @@ def journal(browser: Browser) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["margins", "dropquery"])
 def test_picks_are_those_of_ask_and_tell(strategy: str, images: Path, tmp_path: Path) -> None:
     settings = {"strategy": strategy, "audit": 0.0, "ask_ahead": False}

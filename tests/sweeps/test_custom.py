@@ -32,6 +32,8 @@ from jal.selection import register_strategy
 from jal.settings.progress import Silent
 from jal.sweeps.config import sweep_config
 
+pytestmark = pytest.mark.slow
+
 TIMES = ["seconds", "compile_seconds"]
 POOL = clustered_pool(1)
 QUICK: dict[str, Any] = {"rounds": 3, "probe__max_epochs": 8}
@@ -235,7 +237,6 @@ def test_it_is_what_scikit_learn_fits_on_the_same_labels() -> None:
     assert compared >= 12
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["map", "vmap", "scan"])
 def test_every_kind_of_strategy_asks_it(mode: str) -> None:
     names = "entropy, dropquery, badge, typiclust"
@@ -289,7 +290,6 @@ def test_it_stands_beside_others_and_alone(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_both_stand_beside_lora() -> None:
     backbone, images = tiny_backbone(remat=True), coloured_images()
     config = sweep_config()

@@ -24,6 +24,8 @@ from jal.settings.progress import Silent
 from jal.sweeps.events import Event, RoundFinished, SweepFinished
 from jal.sweeps.tracked import has_wandb_account
 
+pytestmark = pytest.mark.slow
+
 POOL = clustered_pool(2)
 QUICK: dict[str, Any] = {"rounds": 3, "seeds": 2, "probe__max_epochs": 6}
 SAVED = {**QUICK, "execution__checkpoint_seconds": 0.0}
@@ -281,7 +283,6 @@ def test_what_was_not_tracked_at_first_is_made_up_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tensorboard")
-@pytest.mark.slow
 def test_overwrite_removes_it_and_leaves_what_is_not_jal_s(tmp_path: Path) -> None:
     words = ["sweep", "--config=quickstart", f"--workdir={tmp_path}", "--config.strategies=random"]
     words += ["--config.seeds=1", "--config.rounds=2", "--config.execution.track=tensorboard"]
