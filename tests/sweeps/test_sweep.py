@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -212,14 +213,16 @@ class Counting:
             return original_fit(*arguments, **options)
 
         monkeypatch.setattr(probe, "fit", fit)
-        for registry in (selection.STRATEGIES, selection.INITS):
-            for name, factory in list(registry.items()):
-                monkeypatch.setitem(registry, name, self._counted(name, factory))
+        table = type(selection.STRATEGIES)
+        found = table.__getitem__
+        # One wrapper a name: a strategy that is its own init is known by being the same function.
+        counted = cache(lambda name, factory: self._counted(name, factory))
+        monkeypatch.setattr(
+            table, "__getitem__", lambda self, name: counted(name, found(self, name))
+        )
 
     def _counted(self, name: str, factory: Any) -> Any:
-        import functools
-
-        @functools.wraps(factory)
+        @wraps(factory)
         def make(**options: Any) -> Any:
             made = factory(**options)
 
