@@ -229,6 +229,9 @@ def load_classifier(folder: str | Path) -> Classifier:
         getattr(arrays.get("bias"), "shape", None) != shape[1:]
     ):
         raise JalError(f"{folder / WEIGHTS}: kernel must be of shape {shape}, bias of {shape[1:]}.")
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        raise JalError(f"{folder / WEIGHTS}: {broken[0]} has values that are not finite.")
     made = Classifier(**parameters)
     made.arrays_, made.classes_ = arrays, np.array(classes, object)
     made.about_, made.n_features_in_ = field(values, "about", OBJECT, where), dimension
