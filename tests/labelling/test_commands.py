@@ -103,7 +103,14 @@ def test_from_a_folder_to_a_classifier(model: Model, tmp_path: Path, capsys: Any
     assert "27 of 90 labelled; right on" in capsys.readouterr().out
     assert main(["status", str(tmp_path / "work")]) == 0
     said = capsys.readouterr().out
-    for part in ("labels by class", "ann", "open 9", "by round", "flips of the last round"):
+    for part in (
+        "labels by class",
+        "ann",
+        "open 9",
+        "by round",
+        "flips of the last round",
+        "± 5 points take about",
+    ):
         assert part in said
     assert model.took() == 0
 
