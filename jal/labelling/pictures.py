@@ -6,11 +6,14 @@ import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jal.data.decode import BadImageError, to_rgb
 from jal.data.source import Record, Source
 from jal.errors import JalError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SMALL = 320  # pixels of a picture's longer side on a sheet
 
@@ -88,13 +91,21 @@ class Pictures:
         """
         return self._encoded(name, side, "JPEG")
 
-    def _encoded(self, name: str, side: int, kind: str) -> bytes:
+    def image(self, name: str) -> Image.Image:
+        """An image as RGB, upright.
+
+        Raises:
+          JalError: it is not there, or cannot be read.
+        """
         record, source = self.record(name), self.source
         assert source is not None
         try:
-            image = to_rgb(record.content, source.white, source.page, source.channels)
+            return to_rgb(record.content, source.white, source.page, source.channels)
         except BadImageError as error:
             raise JalError(f"the image {name} cannot be read ({error}).") from error
+
+    def _encoded(self, name: str, side: int, kind: str) -> bytes:
+        image = self.image(name)
         if side:
             image.thumbnail((side, side))
         written = io.BytesIO()

@@ -9,8 +9,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jal.data.decode import to_rgb
-from jal.data.pixels import BadImageError
 from jal.errors import JalError
 from jal.labelling.image_kinds import kind_of
 from jal.labelling.pictures import Pictures
@@ -98,14 +96,10 @@ class Thumbnails:
 
     def _image(self, name: str, side: int) -> Image.Image:
         with self._lock:  # what is opened when first asked for is opened once
-            record, source = self._pictures.record(name), self._pictures.source
-        assert source is not None
-        try:
-            if side and self._is_plain and (quick := _drafted(record.content, side)) is not None:
-                return quick
-            return to_rgb(record.content, source.white, source.page, source.channels)
-        except BadImageError as error:
-            raise JalError(f"the image {name} cannot be read ({error}).") from error
+            content = self._pictures.record(name).content
+        if side and self._is_plain and (quick := _drafted(content, side)) is not None:
+            return quick
+        return self._pictures.image(name)
 
 
 def _drafted(content: object, side: int) -> Image.Image | None:
