@@ -19,6 +19,9 @@ def programs_of(cache: str, strategy: str) -> dict[str, int]:
     import jal
 
     jax.config.update("jax_compilation_cache_dir", cache)
+    # Every program is kept, however quickly it was compiled, as the commands of jal have it.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     events: Counter[str] = Counter()
     jax.monitoring.register_event_listener(lambda event, **_: events.update([event]))
     jax.monitoring.register_event_duration_secs_listener(
@@ -46,6 +49,6 @@ def test_twenty_rounds_build_few_programs_and_a_second_session_compiles_none(
     tmp_path: Path, strategy: str
 ) -> None:
     first = processes.call(programs_of, str(tmp_path / "cache"), strategy)
-    assert 0 < first["built"] <= 12
+    assert 0 < first["missed"] <= first["built"] <= 12
     again = processes.call(programs_of, str(tmp_path / "cache"), strategy)
     assert again["missed"] == 0
