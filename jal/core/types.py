@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
-from flax import struct
+from jax.tree_util import register_dataclass
 
 from jal.core.spec import ProbeSpec
 
@@ -17,7 +18,8 @@ StrategyState = Any  # what a strategy changes during a run
 LearnerState = Any  # what a learner carries from round to round
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class Pool:
     """A pool of embedded images, its oracle labels, and a test split.
 
@@ -33,7 +35,7 @@ class Pool:
     labels: Array
     test_features: Array
     test_labels: Array
-    num_classes: int = struct.field(pytree_node=False)
+    num_classes: int = field(metadata={"static": True})
 
     @property
     def size(self) -> int:
@@ -48,7 +50,8 @@ class Pool:
         return f"Pool({size} {self.features.dtype}, {test} test, {self.num_classes} classes)"
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class Adapter:
     """The residual probe's adapter, a bottleneck MLP of width H = max(D/4, 1).
 
@@ -67,7 +70,8 @@ class Adapter:
     up_bias: Array
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class Probe:
     """A trained head: dropout, an adapter if any, batch norm without affine, linear.
 
@@ -84,11 +88,12 @@ class Probe:
     bias: Array
     mean: Array
     variance: Array
-    dropout: float = struct.field(pytree_node=False)
+    dropout: float = field(metadata={"static": True})
     adapter: Adapter | None = None
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class Hyper:
     """The probe's hyper-parameters that may differ along a mapped axis: f32[] each."""
 
@@ -96,7 +101,8 @@ class Hyper:
     weight_decay: Array
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class RunKeys:
     """The keys of one run, one a purpose: all are that of the run's seed unless a study fixes one.
 
@@ -113,7 +119,8 @@ class RunKeys:
     clustering: Key
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class View:
     """All that a strategy may see; hidden labels are not in it.
 
@@ -142,11 +149,12 @@ class View:
     probe: Probe
     hyper: Hyper
     clustering: Key
-    num_classes: int = struct.field(pytree_node=False)
-    recipe: ProbeSpec = struct.field(pytree_node=False)
+    num_classes: int = field(metadata={"static": True})
+    recipe: ProbeSpec = field(metadata={"static": True})
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class ALState:
     """Where a run stands; everything a later round depends on.
 
@@ -172,7 +180,8 @@ class ALState:
     strategy: StrategyState
 
 
-@struct.dataclass
+@register_dataclass
+@dataclass(frozen=True)
 class Metrics:
     """What is measured each round, f32[] each, on the test split unless said otherwise.
 
@@ -197,7 +206,7 @@ class Metrics:
     unknown_ratio: Array
     classes_seen: Array
     epochs: Array
-    own: dict[str, Array] = struct.field(default_factory=dict)
+    own: dict[str, Array] = field(default_factory=dict)
 
 
 def _no_cache(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Cache:

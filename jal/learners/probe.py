@@ -5,11 +5,10 @@ Recipe of Gupte, Aklilu, Nirschl & Yeung-Levy (TMLR 2024), section 3 and their c
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from jal.core.precision import PRECISION
@@ -19,6 +18,9 @@ from jal.learners.residual import adapt
 from jal.learners.residual import empty as empty_adapter
 from jal.learners.residual import initial as initial_adapter
 from jal.ops.dropout import dropout, effective_rate
+
+if TYPE_CHECKING:
+    import optax  # below, only what traces a fit loads it: a process may find its programs on disk
 
 EPSILON = 1e-5
 MOMENTUM = 0.1
@@ -98,6 +100,8 @@ def _batch_loss(
     Returns:
       f32[], 0 when nothing counts; mean f32[D], unbiased variance f32[D] and the count of valid rows.
     """
+    import optax
+
     if "adapter" in weights:
         rows = adapt(weights["adapter"], rows)
     inputs, mean, variance, count = normalise_batch(rows, valid.astype(jnp.float32))
@@ -138,6 +142,8 @@ def fit(
       The probe as it stood, running statistics included, after the epoch of lowest training loss
       (that epoch's own dropout draw, before its step), and i32[] the number of epochs trained.
     """
+    import optax
+
     rows, dimension = features.shape
     num_batches = -(-rows // spec.batch_size)
     features = features.astype(jnp.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -88,7 +89,7 @@ def test_gradients_flow_through_the_batch_norm() -> None:
     @jax.jit
     @jax.value_and_grad
     def loss(mix: jax.Array) -> jax.Array:
-        moved = weights | {"adapter": weights["adapter"].replace(mix=mix)}
+        moved = weights | {"adapter": dataclasses.replace(weights["adapter"], mix=mix)}
         return probe._batch_loss(moved, view.features, labels, valid, valid.astype(np.float32))[0]
 
     at, step = np.float32(-0.5), np.float32(0.05)
