@@ -6,18 +6,19 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jal.backbones import vit
-from jal.backbones.adapters import Params
 from jal.backbones.spec import ViTSpec
 from jal.errors import JalError
 from jal.weights.families import Family
 from jal.weights.files import FLOATS, Stored, read_tensors
 from jal.weights.keys import Layout, Shape
+
+if TYPE_CHECKING:
+    from jal.backbones.adapters import Params
 
 
 def assemble(family: Family, headers: Mapping[str, Stored], folder: Path) -> Params:
@@ -59,6 +60,8 @@ def expected(family: Family) -> dict[str, Shape]:
 
 @lru_cache(4)
 def _abstract(spec: ViTSpec) -> Any:
+    from jal.backbones import vit  # loads flax, which sweeps on stored features do without
+
     return jax.eval_shape(partial(vit.init, spec=spec), jax.random.key(0))
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from jal.backbones.adapters import Params
 from jal.backbones.spec import ViTSpec
 from jal.errors import JalError
 from jal.weights import families, processors
@@ -22,6 +21,9 @@ from jal.weights.files import (
 from jal.weights.hub import Origin, find
 from jal.weights.position import resize_position
 from jal.weights.preprocess import Preprocessing
+
+if TYPE_CHECKING:
+    from jal.backbones.adapters import Params
 
 
 class Backbone(NamedTuple):
