@@ -50,6 +50,7 @@ STRATEGIES = _Lazy(
         "alfamix": "alfamix",
         "typiclust": "typiclust",
         "probcover": "probcover",
+        "maxherding": "maxherding",
         "featdist": "featdist",
         "dropquery": "dropquery",
     }
@@ -61,6 +62,7 @@ INITS = _Lazy(
         "centroid": "simple",
         "typiclust": "typiclust",
         "probcover": "probcover",
+        "maxherding": "maxherding",
         "given": "simple",
     }
 )
@@ -93,4 +95,5 @@ DEFAULT_INITS: dict[str, str] = {
     "dropquery": "centroid",
     "typiclust": "typiclust",
     "probcover": "probcover",
+    "maxherding": "maxherding",
 }

@@ -1,0 +1,229 @@
+"""Greedy cover by a kernel, exact and lazy: a row is worth the similarity that it adds to all others.
+
+The gain of a candidate j is Σ_x w(x)·max(k(x, x_j) - c(x), 0), where c(x) is the similarity of x to the
+nearest row that is taken. As c only rises, a gain once computed bounds those to come: only candidates
+whose bound reaches the best gain are computed again. Nothing of size N×N is ever held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from jal.core.precision import PRECISION
+from jal.core.types import Array
+from jal.ops.chunks import fold_rows, over_true
+from jal.ops.distances import normalise
+
+_TILE = 1024  # rows and columns of a tile of all pairs
+_BLOCK = 64  # candidates computed again at a time; rows taken at a time
+_COLUMNS = 1024  # rows that a block of candidates is compared with at a time
+_MANY = 4  # all pairs are formed again once one in so many candidates is in question
+_SLACK = 1e-5  # all pairs are summed in another order than a candidate's are
+
+Kernel = Callable[[Array], Array]  # from squared distances to similarities, at least 0
+
+
+def gaussian(width: Array | float) -> Kernel:
+    """exp(-d²/width²)."""
+    return lambda squared: jnp.exp(-squared / jnp.square(width))
+
+
+def top_hat(radius: Array | float) -> Kernel:
+    """1 strictly within the radius, else 0."""
+    return lambda squared: (squared < jnp.square(radius)).astype(jnp.float32)
+
+
+def similarities(
+    kernel: Kernel, centres: Array, features: Array, scales: Array, columns: Array
+) -> Array:
+    """f32[R, S]: the kernel between centres f32[R, D], normalised, and the normalised rows at i32[S].
+
+    Args:
+      kernel: of squared distances.
+      centres: of unit norm; a row of zeros stays one.
+      features: f[N, D], not normalised.
+      scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
+      columns: consecutive.
+    """
+    right = lax.dynamic_slice_in_dim(features, columns[0], columns.shape[0]).astype(jnp.float32)
+    right_scales = lax.dynamic_slice_in_dim(scales, columns[0], columns.shape[0])
+    cosines = jnp.dot(centres, right.T, precision=PRECISION) * right_scales
+    present = (jnp.square(centres).sum(axis=1) > 0).astype(jnp.float32)
+    return kernel(jnp.maximum(present[:, None] + (right_scales > 0) - 2 * cosines, 0))
+
+
+def cover_more(
+    kernel: Kernel, centres: Array, valid: Array, features: Array, scales: Array, cover: Array
+) -> Array:
+    """f32[N]: max(cover, similarity to the nearest of the valid centres f32[R, D])."""
+
+    def step(cover: Array, columns: Array, _: Array) -> Array:
+        near = similarities(kernel, centres, features, scales, columns)
+        near = jnp.where(valid[:, None], near, 0).max(axis=0)
+        old = lax.dynamic_slice_in_dim(cover, columns[0], columns.shape[0])
+        return lax.dynamic_update_slice_in_dim(cover, jnp.maximum(old, near), columns[0], 0)
+
+    return fold_rows(step, cover, features.shape[0])
+
+
+def cover_by(kernel: Kernel, pool: Array, taken: Array, features: Array, scales: Array) -> Array:
+    """f32[N]: similarity of each row to the nearest of the pool's rows f[P, D] where taken bool[P]."""
+
+    def block(cover: Array, positions: Array, valid: Array) -> Array:
+        centres = normalise(pool[positions])
+        return cover_more(kernel, centres, valid, features, scales, cover)
+
+    return over_true(taken, block, jnp.zeros(features.shape[0]), _BLOCK)
+
+
+def gain_bounds(
+    kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
+) -> Array:
+    """f32[N]: every row's gain, and a little more; each pair of rows is formed once for both of them."""
+    total = features.shape[0]
+    size = min(_TILE, total)
+    tiles = -(-total // size)
+
+    def place(index: Array) -> tuple[Array, Array, Array, Array]:
+        start = jnp.minimum(index * size, total - size)
+        positions = start + jnp.arange(size)
+        fresh = (positions >= index * size).astype(jnp.float32)
+        worth = lax.dynamic_slice_in_dim(weights, start, size) * fresh
+        return positions, fresh, lax.dynamic_slice_in_dim(cover, start, size), worth
+
+    def add(gains: Array, rows: Array, more: Array) -> Array:
+        old = lax.dynamic_slice_in_dim(gains, rows[0], size)
+        return lax.dynamic_update_slice_in_dim(gains, old + more, rows[0], 0)
+
+    def row(index: Array, gains: Array) -> Array:
+        rows, fresh, covered, worth = place(index)
+        centres = normalise(lax.dynamic_slice_in_dim(features, rows[0], size))
+
+        def column(other: Array, gains: Array) -> Array:
+            columns, fresh_, covered_, worth_ = place(other)
+            near = similarities(kernel, centres, features, scales, columns)
+            to_rows = jnp.dot(jnp.maximum(near - covered_, 0), worth_, precision=PRECISION)
+            back = jnp.maximum(near - covered[:, None], 0)
+            to_columns = jnp.dot(worth, back, precision=PRECISION) * (other > index)
+            return add(add(gains, rows, to_rows * fresh), columns, to_columns * fresh_)
+
+        return lax.fori_loop(index, tiles, column, gains)
+
+    return lax.fori_loop(0, tiles, row, jnp.zeros(total)) * (1 + _SLACK)
+
+
+def gains_of(
+    kernel: Kernel, rows: Array, features: Array, scales: Array, cover: Array, weights: Array
+) -> Array:
+    """f32[R]: the gains of the rows at positions i32[R]."""
+    centres = normalise(features[rows])
+
+    def step(gains: Array, columns: Array, fresh: Array) -> Array:
+        near = similarities(kernel, centres, features, scales, columns)
+        covered = lax.dynamic_slice_in_dim(cover, columns[0], columns.shape[0])
+        worth = lax.dynamic_slice_in_dim(weights, columns[0], columns.shape[0]) * fresh
+        return gains + (jnp.maximum(near - covered, 0) * worth).sum(axis=1)
+
+    return fold_rows(step, jnp.zeros(rows.shape), features.shape[0], _COLUMNS)
+
+
+class _Search(NamedTuple):
+    """How far the search for one pick has come.
+
+    Attributes:
+      bounds: f32[N], of the gains.
+      computed: bool[N], whose are the gains themselves.
+      best: f32[], the highest of these.
+      chosen: i32[], its row; N while none gains.
+    """
+
+    bounds: Array
+    computed: Array
+    best: Array
+    chosen: Array
+
+    def left(self, allowed: Array) -> Array:
+        """f32[N]: the bounds of the candidates that are not computed yet; -1 elsewhere."""
+        return jnp.where(allowed & ~self.computed, self.bounds, -1)
+
+    def in_question(self, allowed: Array) -> Array:
+        """bool[N]: the candidates that may turn out better, or as good and earlier."""
+        left = self.left(allowed)
+        earlier = jnp.arange(left.shape[0]) < self.chosen
+        return (left > 0) & ((left > self.best) | ((left == self.best) & earlier))
+
+
+def greedy(
+    kernel: Kernel,
+    features: Array,
+    scales: Array,
+    cover: Array,
+    weights: Array,
+    bounds: Array,
+    allowed: Array,
+    k: int,
+) -> tuple[Array, Array, Array]:
+    """The k rows that greedily gain most; of equal gains the first row.
+
+    Args:
+      kernel: of squared distances of the normalised rows.
+      features: f[N, D].
+      scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
+      cover: f32[N], c.
+      weights: f32[N], w, at least 0.
+      bounds: f32[N], no less than the gains, as of `gain_bounds` or of an earlier call with more left
+        to cover.
+      allowed: bool[N], the candidates.
+      k: how many.
+
+    Returns:
+      i32[k], N in place of a row once none gains; the cover f32[N] and the bounds f32[N] after them.
+    """
+    total = features.shape[0]
+    block = min(_BLOCK, total)
+
+    def pick(index: Array, carry: tuple) -> tuple:
+        picks, allowed, cover, bounds = carry
+
+        def compute(state: _Search) -> _Search:
+            rows = lax.top_k(state.left(allowed), block)[1]
+            gains = gains_of(kernel, rows, features, scales, cover, weights)
+            bounds = state.bounds.at[rows].set(gains)
+            computed = state.computed.at[rows].set(True)
+            exact = jnp.where(allowed & computed, bounds, 0)
+            chosen = jnp.argmax(exact).astype(jnp.int32)
+            gained = exact[chosen] > 0
+            return _Search(bounds, computed, exact[chosen], jnp.where(gained, chosen, total))
+
+        def tighten(state: _Search) -> _Search:
+            fresh = gain_bounds(kernel, features, scales, cover, weights)
+            return state._replace(bounds=jnp.minimum(state.bounds, fresh))
+
+        nothing = jnp.zeros(total, bool), jnp.float32(0), jnp.int32(total)
+        search = compute(_Search(bounds, *nothing))
+        # Not a `cond`: mapped over runs, that would form all pairs for each pick of any.
+        many = search.in_question(allowed).sum() * _MANY > total
+        search, _ = lax.while_loop(
+            lambda carry: carry[1],
+            lambda carry: (tighten(carry[0]), jnp.bool_(False)),
+            (search, many),
+        )
+        search = lax.while_loop(lambda state: state.in_question(allowed).any(), compute, search)
+        bounds, chosen = search.bounds, search.chosen
+        found = (chosen < total)[None]
+        centre = normalise(features[jnp.minimum(chosen, total - 1)][None])
+        cover = cover_more(kernel, centre, found, features, scales, cover)
+        return (
+            picks.at[index].set(chosen),
+            allowed.at[chosen].set(False, mode="drop"),
+            cover,
+            bounds,
+        )
+
+    carry = jnp.zeros(k, jnp.int32), allowed, cover, bounds
+    picks, _, cover, bounds = lax.fori_loop(0, k, pick, carry)
+    return picks, cover, bounds
