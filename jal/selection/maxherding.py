@@ -11,7 +11,7 @@ from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
 from jal.ops import herding
 from jal.ops.neighbours import inverse_norms
-from jal.ops.sample import sample_rows
+from jal.ops.draw import draw_rows
 from jal.selection import batches
 
 KERNELS = {"gaussian": herding.gaussian, "top_hat": herding.top_hat}
@@ -92,7 +92,7 @@ def maxherding(*, kernel: str = "gaussian", sigma: float = 1.0, limit: int = 50_
     def prepare(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Represented:
         rows = jnp.arange(pool.size, dtype=jnp.int32)
         if pool.size > limit:
-            rows, _ = sample_rows(key, jnp.ones(pool.size, bool), limit)
+            rows, _ = draw_rows(key, jnp.ones(pool.size, bool), limit)
         features = rows_of(pool.features, rows)
         scales = inverse_norms(features)
         return Represented(rows, scales, bounds_of(features, scales, jnp.zeros(rows.shape)))
