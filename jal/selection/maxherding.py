@@ -10,8 +10,8 @@ from jax import lax
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
 from jal.ops import herding
-from jal.ops.neighbours import inverse_norms
 from jal.ops.draw import draw_rows
+from jal.ops.neighbours import inverse_norms
 from jal.selection import batches
 
 KERNELS = {"gaussian": herding.gaussian, "top_hat": herding.top_hat}
