@@ -51,6 +51,7 @@ STRATEGIES = _Lazy(
         "typiclust": "typiclust",
         "probcover": "probcover",
         "maxherding": "maxherding",
+        "uherding": "uherding",
         "featdist": "featdist",
         "dropquery": "dropquery",
     }
@@ -96,4 +97,5 @@ DEFAULT_INITS: dict[str, str] = {
     "typiclust": "typiclust",
     "probcover": "probcover",
     "maxherding": "maxherding",
+    "uherding": "maxherding",
 }
