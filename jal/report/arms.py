@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from jal.schema import COLUMNS, METRIC_COLUMNS, STUDY_COLUMNS
@@ -20,7 +21,9 @@ BASELINE = "random"
 def _varies(metrics: pd.DataFrame, name: str) -> bool:
     # What differs between sweeps is named wherever it does, not only between runs of one strategy.
     within = [*settings_of(metrics), *(() if name.startswith(RECIPE) else ("strategy",))]
-    return bool(metrics.groupby(within)[name].nunique(dropna=False).max() > 1)
+    if metrics[name].nunique(dropna=False) < 2:
+        return False
+    return bool(metrics.groupby(within, observed=True)[name].nunique(dropna=False).max() > 1)
 
 
 def settings_of(metrics: pd.DataFrame) -> tuple[str, ...]:
@@ -36,8 +39,25 @@ def arm_columns(metrics: pd.DataFrame) -> tuple[str, ...]:
         for name in metrics.columns
         if name not in kept
         # A column that changes from round to round is a measurement.
-        and metrics.groupby("run")[name].nunique().max() <= 1
+        and (metrics[name].nunique() < 2 or metrics.groupby("run")[name].nunique().max() <= 1)
     )
+
+
+def distinct(metrics: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """The combination of values that each row has, i[rows], and all of these in order of their first rows.
+
+    What is worked out from words is worked out a combination, not a row, of which there may be millions.
+    """
+    grouped = metrics.groupby(list(names), dropna=False, sort=False, observed=True)
+    codes = grouped.ngroup().to_numpy()
+    first = np.empty(grouped.ngroups, int)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # of equal places the last one written stays
+    return codes, metrics[list(names)].iloc[first].reset_index(drop=True)
+
+
+def spread_out(values: Iterable[str], codes: np.ndarray, index: pd.Index) -> pd.Series:
+    """The value of each row's combination."""
+    return pd.Series(np.asarray(list(values), object)[codes], index, dtype="str")
 
 
 def own_metrics(columns: Iterable[str]) -> tuple[str, ...]:
@@ -50,19 +70,18 @@ def own_metrics(columns: Iterable[str]) -> tuple[str, ...]:
 
 def with_arms(metrics: pd.DataFrame) -> pd.DataFrame:
     """Adds `arm`: the strategy, and whatever else varies between the runs of one strategy."""
-    arm = metrics["strategy"].astype(str)
-    for name in arm_columns(metrics):
-        if _varies(metrics, name):
-            words = metrics[name].astype(object).where(metrics[name].notna(), "unset")
-            words = f", {name.removeprefix(RECIPE)} " + words.astype(str)
-            # A setting of which nothing is known here, as of a rank where there are no adapters.
-            absent = metrics[name].isna().groupby(_setting_keys(metrics)).transform("all")
-            arm = arm + words.where(~absent, "")
-    return metrics.assign(arm=arm)
-
-
-def _setting_keys(metrics: pd.DataFrame) -> list[pd.Series]:
-    return [metrics[name] for name in settings_of(metrics)]
+    telling = [name for name in arm_columns(metrics) if _varies(metrics, name)]
+    settings = settings_of(metrics)
+    codes, rows = distinct(metrics, [*settings, "strategy", *telling])
+    arm = rows["strategy"].astype(str)
+    for name in telling:
+        words = rows[name].astype(object).where(rows[name].notna(), "unset")
+        words = f", {name.removeprefix(RECIPE)} " + words.astype(str)
+        # A setting of which nothing is known here, as of a rank where there are no adapters.
+        by_setting = rows[name].isna().groupby([rows[key] for key in settings], dropna=False)
+        absent = by_setting.transform("all")
+        arm = arm + words.where(~absent, "")
+    return metrics.assign(arm=spread_out(arm, codes, metrics.index))
 
 
 def references(rows: pd.DataFrame, baseline: str) -> dict[str, str]:
@@ -92,14 +111,15 @@ def on_equal_terms(rows: pd.DataFrame, first: str, second: str) -> bool:
 
 def with_settings(metrics: pd.DataFrame) -> pd.DataFrame:
     """Adds `setting`: the data set, and the backbone, learner and ssl where they vary or say more."""
-    setting = metrics["dataset"].astype(str)
+    codes, rows = distinct(metrics, settings_of(metrics))
+    setting = rows["dataset"].astype(str)
     for name in settings_of(metrics)[1:]:
-        if metrics[name].nunique() > 1 or (
-            name == "backbone" and not metrics[name].isin(("unknown", "none")).any()
+        if rows[name].nunique() > 1 or (
+            name == "backbone" and not rows[name].isin(("unknown", "none")).any()
         ):
-            words = metrics[name].astype(str)
+            words = rows[name].astype(str)
             setting = setting + ", " + (words if name != "ssl" else "ssl " + words)
-    return metrics.assign(setting=setting)
+    return metrics.assign(setting=spread_out(setting, codes, metrics.index))
 
 
 def in_order(values: pd.Series) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from jal.report.arms import RECIPE, settings_of
+from jal.report.arms import RECIPE, distinct, settings_of, spread_out
 
 Configs = Mapping[str, Mapping[str, Any]]
 _LENGTH = 16
@@ -53,22 +53,25 @@ def with_marks(frame: pd.DataFrame, pool_fingerprint: object) -> pd.DataFrame:
 
 def with_specs(metrics: pd.DataFrame, configs: Configs) -> pd.DataFrame:
     """The rows with a spec where an older jal wrote none: that of a sweep of the same config, or its own."""
-    metrics = metrics.copy()
+    if (metrics["spec"] != "").all():
+        return metrics
+    codes, sweeps = distinct(metrics, ["workdir", "learner", "spec"])
+    specs = list(sweeps["spec"].astype(str))
     known: list[tuple[str, dict[str, Any], str]] = []
-    groups = list(metrics.groupby(["workdir", "learner", "spec"], sort=False))
-    for values, rows in sorted(groups, key=lambda group: not group[0][2]):
-        workdir, learner, spec = map(str, values)
-        recipe = recipe_of(configs.get(workdir, {}), learner)
+    told_first = sorted(range(len(specs)), key=lambda place: not specs[place])
+    for place in told_first:
+        workdir, learner = (str(sweeps[name][place]) for name in ("workdir", "learner"))
+        spec, recipe = specs[place], recipe_of(configs.get(workdir, {}), learner)
         if not spec and recipe:
             # A key that an older jal did not have had no other value.
             spec = next(
                 (mark for name, other, mark in known if name == learner and _agree(recipe, other)),
                 sha256(str((learner, recipe)).encode()).hexdigest()[:_LENGTH],
             )
-            metrics.loc[rows.index, "spec"] = spec
+            specs[place] = spec
         if recipe:
             known.append((learner, recipe, spec))
-    return metrics
+    return metrics.assign(spec=spread_out(specs, codes, metrics.index))
 
 
 def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -77,24 +80,28 @@ def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def pools_apart(metrics: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Names data sets apart where one name stands for several pools; with a note for each such name."""
+    settings = list(settings_of(metrics))
+    codes, sweeps = distinct(metrics, [*dict.fromkeys([*settings, "backbone", "pool", "workdir"])])
     clashes = []
-    for values, rows in metrics.groupby([*settings_of(metrics)], sort=False):
+    for values, rows in sweeps.groupby(settings, sort=False, observed=True):
         if rows.loc[rows["pool"] != "", "pool"].nunique() > 1:
             clashes.append((values[0], rows["backbone"].iloc[0]))
-    names, notes = metrics["dataset"].copy(), []
+    if not clashes:
+        return metrics, []
+    names, notes = sweeps["dataset"].copy(), []
     for dataset, backbone in dict.fromkeys(clashes):
-        rows = metrics[(metrics["dataset"] == dataset) & (metrics["backbone"] == backbone)]
+        rows = sweeps[(sweeps["dataset"] == dataset) & (sweeps["backbone"] == backbone)]
         pools = list(rows["pool"].drop_duplicates())
         length = next(n for n in (*range(_SHORT, _LENGTH), 99) if _apart(pools, n))
         words = {pool: f"{dataset} (pool {pool[:length] or 'unknown'})" for pool in pools}
-        names.loc[rows.index] = rows["pool"].map(words)
-        where = rows.groupby("pool", sort=False)["workdir"].first()
+        names.loc[rows.index] = rows["pool"].astype(str).map(words)
+        where = rows.groupby("pool", sort=False, observed=True)["workdir"].first()
         listed = "; ".join(f"{words[pool]} of {where[pool]}" for pool in pools)
         notes.append(
             f"{dataset} is the name of {len(pools)} pools with different contents, which are reported "
             f"apart: {listed}."
         )
-    return metrics.assign(dataset=names), notes
+    return metrics.assign(dataset=spread_out(names, codes, metrics.index)), notes
 
 
 def _apart(pools: list[str], length: int) -> bool:
@@ -107,16 +114,19 @@ def recipes_apart(metrics: pd.DataFrame, configs: Configs) -> tuple[pd.DataFrame
     Returns:
       the rows, and a note for each setting in which not all strategies were run with every recipe.
     """
+    settings = list(settings_of(metrics))
+    told_by = ["learner", "spec", "workdir", "strategy"]
+    codes, sweeps = distinct(metrics, [*dict.fromkeys([*settings, *told_by])])
     columns: dict[str, pd.Series] = {}
     uneven = []
-    for values, rows in metrics.groupby([*settings_of(metrics)], sort=False):
+    for values, rows in sweeps.groupby(settings, sort=False, observed=True):
         known = rows[rows["spec"] != ""]
         if known["spec"].nunique() < 2:
             continue
         learner = str(known["learner"].iloc[0])
         recipes = {
             str(spec): recipe_of(configs.get(own["workdir"].iloc[0], {}), learner)
-            for spec, own in known.groupby("spec", sort=False)
+            for spec, own in known.groupby("spec", sort=False, observed=True)
         }
         keys = [
             key
@@ -129,19 +139,20 @@ def recipes_apart(metrics: pd.DataFrame, configs: Configs) -> tuple[pd.DataFrame
         if len(set(told.values())) < len(told):
             keys.append("spec")  # no config says what differs
         for key in keys:
-            by_spec = {
+            words = {
                 spec: spec[:_SHORT] if key == "spec" else str(recipe.get(key, "unset"))
                 for spec, recipe in recipes.items()
             }
-            column = columns.setdefault(key, pd.Series(pd.NA, metrics.index, dtype=object))
-            column.loc[rows.index] = rows["spec"].map(by_spec).fillna("unknown")
-        strategies = known.groupby("spec", sort=False)["strategy"].agg(lambda own: sorted(set(own)))
+            column = columns.setdefault(key, pd.Series(pd.NA, sweeps.index, dtype=object))
+            column.loc[rows.index] = rows["spec"].astype(str).map(words).fillna("unknown")
+        sharing = known.groupby("spec", sort=False, observed=True)
+        strategies = sharing["strategy"].agg(lambda own: sorted(set(own)))
         if strategies.map(str).nunique() > 1:
             where = ", ".join(map(str, values[:1]))
             parts = "; ".join(
                 f"{', '.join(strategies[spec])} with "
                 + " and ".join(f"{key} {columns[key][own.index[0]]}" for key in keys)
-                for spec, own in known.groupby("spec", sort=False)
+                for spec, own in sharing
             )
             uneven.append(
                 f"{where}: not all strategies were run with the same settings ({parts}), so only those "
@@ -149,5 +160,5 @@ def recipes_apart(metrics: pd.DataFrame, configs: Configs) -> tuple[pd.DataFrame
             )
     for key, column in columns.items():
         metrics = metrics.copy()
-        metrics.insert(0, RECIPE + key, column)
+        metrics.insert(0, RECIPE + key, column.to_numpy()[codes])
     return metrics, uneven

@@ -17,7 +17,7 @@ def areas(rows: pd.DataFrame) -> np.ndarray:
     """Area under the accuracy curve, f[arms, seeds] of one setting; NaN for a run that lacks rounds."""
     labelled = rows.groupby("round")["labelled"].first().to_numpy()
     curves = cube(rows, "accuracy", in_order(rows["arm"])).transpose(0, 2, 1)
-    return np.array([[stats.area_under_curve(labelled, run) for run in arm] for arm in curves])
+    return stats.area_under_curve(labelled, curves)
 
 
 def by_setting(metrics: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -64,7 +64,10 @@ def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
             if baseline is None
             else list(references(rows, baseline).items())
         )
-        pairs = [(arms.index(a), arms.index(b)) for a, b in asked if on_equal_terms(rows, a, b)]
+        terms = rows[
+            [name for name in ("arm", "strategy", "spec") if name in rows]
+        ].drop_duplicates()
+        pairs = [(arms.index(a), arms.index(b)) for a, b in asked if on_equal_terms(terms, a, b)]
         if not pairs:
             continue
         differences = np.array([values[a] - values[b] for a, b in pairs])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +15,18 @@ from jal.errors import JalError
 from jal.report.arms import (
     SETTING_COLUMNS,
     arm_columns,
+    distinct,
+    in_order,
     own_metrics,
     settings_of,
     with_arms,
     with_settings,
 )
 from jal.report.comparable import pools_apart, recipes_apart, with_marks, with_specs
-from jal.schema import (
-    ACQUISITIONS,
-    CONFIG,
-    ENVIRONMENT,
-    METRIC_COLUMNS,
-    METRICS,
-    STATUS,
-    whole_lines,
-)
+from jal.report.read import metrics_of, packed, together
+from jal.schema import ACQUISITIONS, CONFIG, ENVIRONMENT, METRIC_COLUMNS, METRICS, STATUS
 
-_NEEDED = ("run", "dataset", "strategy", "seed", "round", "labelled", "accuracy")
+_NAMED = 12  # seeds that a note lists
 
 
 class Study(NamedTuple):
@@ -41,13 +35,14 @@ class Study(NamedTuple):
     Attributes:
       metrics: tidy rows of all workdirs; columns of `jal.schema.COLUMNS` (others are kept) and
         `workdir`, `setting`, `arm`; `run` renumbered over workdirs.
-      acquisitions: one row a pick, `run` as in `metrics`; empty when no workdir has any.
+      acquisitions: the files that say what was picked, by workdir, each with what was added to its run
+        numbers; see `jal.report.picks.picks_of_rounds`.
       configs, environments: of each workdir; empty where the file is missing.
       notes: one sentence a thing the reader should know (unfinished sweeps, missing rounds).
     """
 
     metrics: pd.DataFrame
-    acquisitions: pd.DataFrame
+    acquisitions: dict[Path, int]
     configs: dict[str, dict[str, Any]]
     environments: dict[str, dict[str, Any]]
     notes: list[str]
@@ -63,35 +58,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise JalError(f"{path} must hold a JSON object.")
     return values
-
-
-def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """A table with at least these columns and rows; all but the words are numbers."""
-    try:
-        contents = io.BytesIO(whole_lines(path.read_bytes()))
-        words = {"pool": str, "spec": str}  # digits alone are no number here
-        frame = pd.read_csv(contents, keep_default_na=False, na_values=[""], dtype=words)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise JalError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
-    missing = [name for name in needed if name not in frame]
-    if missing:
-        raise JalError(f"{path} is damaged: it has no column {', '.join(missing)}.")
-    if frame.empty:
-        raise JalError(f"{path} has no rows; let the sweep finish a round first.")
-    own = own_metrics(frame.columns)
-    for name in (*needed, *METRIC_COLUMNS, "seconds", *own):
-        if name in ("dataset", "strategy") or name not in frame:
-            continue
-        # A metric may be empty (nothing was queried before round 1); what every row has may not.
-        may_be_empty = name in (*METRIC_COLUMNS, *own) and name not in needed
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        if name in own and numbers.isna().all():
-            continue  # words that somebody added
-        bad = numbers.isna() & ~(frame[name].isna() & may_be_empty)
-        if bad.any():
-            line = int(np.argmax(bad)) + 2
-            raise JalError(f"{path} is damaged: line {line} has no number in column {name}.")
-    return frame
 
 
 def find_workdirs(paths: Sequence[str | Path]) -> list[Path]:
@@ -123,42 +89,44 @@ def load_study(paths: Sequence[str | Path]) -> Study:
     Raises:
       JalError: when a folder or file is missing or damaged, or runs of one setting cannot be compared.
     """
-    metrics, acquisitions, notes = [], [], []
-    configs, environments = {}, {}
+    pieces: list[pd.DataFrame] = []
+    notes: list[str] = []
+    acquisitions, configs, environments = {}, {}, {}
     offset = 0
     for path in find_workdirs(paths):
         name = str(path)
-        frame = _read_csv(path / METRICS, _NEEDED).assign(workdir=name)
-        for column, value in (("backbone", "unknown"), ("learner", "frozen"), ("init", "")):
-            if column not in frame:
-                frame[column] = value
         configs[name], environments[name] = (
             _read_json(path / file) for file in (CONFIG, ENVIRONMENT)
         )
-        frame = with_marks(frame, environments[name].get("pool_fingerprint"))
-        last = int(frame["run"].max())
-        metrics.append(frame.assign(run=frame["run"] + offset))
         if (path / ACQUISITIONS).is_file():
-            picks = _read_csv(path / ACQUISITIONS, ("run", "round", "rank", "index"))
-            acquisitions.append(picks.assign(run=picks["run"] + offset))
+            acquisitions[path / ACQUISITIONS] = offset
+        last = 0
+        for rows in metrics_of(path / METRICS):
+            for column, value in (("backbone", "unknown"), ("learner", "frozen"), ("init", "")):
+                if column not in rows:
+                    rows[column] = value
+            last = max(last, int(rows["run"].max()))
+            rows = rows.assign(workdir=name, run=rows["run"] + offset)
+            pieces.append(packed(with_marks(rows, environments[name].get("pool_fingerprint"))))
         if _read_json(path / STATUS).get("finished") is False:
             notes.append(f"{name} is unfinished; the same jal sweep command continues it.")
         offset += last + 1
-    together = pd.concat(metrics, ignore_index=True)
+    metrics = together(pieces)
+    del pieces
     for column in SETTING_COLUMNS:
-        if column in together:
+        if column in metrics:
             absent = "False" if column == "ssl" else "none"
-            together[column] = together[column].fillna(absent).astype(str)
-    together, pools = pools_apart(together)
-    together, recipes = recipes_apart(with_specs(together, configs), configs)
-    together = with_arms(with_settings(_without_twins(together)))
-    _check_budgets(together)
+            metrics[column] = metrics[column].fillna(absent).astype(str)
+    metrics, pools = pools_apart(metrics)
+    metrics, recipes = recipes_apart(with_specs(metrics, configs), configs)
+    metrics = with_arms(with_settings(_without_twins(metrics)))
+    _check_budgets(metrics)
     return Study(
-        together,
-        pd.concat(acquisitions, ignore_index=True) if acquisitions else pd.DataFrame(),
+        metrics,
+        acquisitions,
         configs,
         environments,
-        pools + recipes + notes + _missing_rounds(together),
+        pools + recipes + notes + _missing_rounds(metrics),
     )
 
 
@@ -168,57 +136,75 @@ def _without_twins(metrics: pd.DataFrame) -> pd.DataFrame:
     Raises:
       JalError: when two workdirs hold the same run with different results.
     """
-    # `dropna=False`: a column one workdir lacks is empty there.
     keys = [*settings_of(metrics), "strategy", *arm_columns(metrics), "seed", "round"]
-    twins = metrics.duplicated(keys, keep=False)
-    for _, rows in metrics[twins].groupby(keys, dropna=False):
-        if rows["accuracy"].nunique() > 1 or rows["workdir"].nunique() == 1:
-            row = rows.iloc[0]
-            raise JalError(
-                f"{' and '.join(sorted(set(rows['workdir'])))} hold {row['strategy']}, seed "
-                f"{row['seed']}, round {row['round']} on {row['dataset']} more than once with "
-                "different results; report them apart."
-            )
-    return metrics.drop_duplicates(keys, ignore_index=True)
+    again = metrics.duplicated(keys)
+    if not again.any():
+        return metrics
+    twins = metrics[metrics.duplicated(keys, keep=False)]
+    # `dropna=False`: a column one workdir lacks is empty there.
+    found = twins.groupby(keys, dropna=False, observed=True).agg(
+        results=("accuracy", "nunique"), workdirs=("workdir", "nunique")
+    )
+    clash = (found["results"] > 1) | (found["workdirs"] == 1)
+    if clash.any():
+        codes = twins.groupby(keys, dropna=False, observed=True).ngroup()
+        rows = twins[codes == int(np.argmax(clash))]
+        row = rows.iloc[0]
+        raise JalError(
+            f"{' and '.join(sorted(set(rows['workdir'])))} hold {row['strategy']}, seed "
+            f"{row['seed']}, round {row['round']} on {row['dataset']} more than once with "
+            "different results; report them apart."
+        )
+    return metrics[~again].reset_index(drop=True)
 
 
 def _check_budgets(metrics: pd.DataFrame) -> None:
     """Raises JalError when runs of one setting have different labels in the same round."""
-    for setting, rows in metrics.groupby("setting", sort=False):
-        budgets = rows.groupby("round")["labelled"].unique()
-        clash = budgets[budgets.map(len) > 1]
+    keys = ["setting", "round", "labelled", "workdir"]
+    budgets = distinct(metrics, keys)[1].drop_duplicates(keys[:3])
+    clashing = budgets[budgets.duplicated(keys[:2], keep=False)].sort_values(keys[1:3])
+    for setting in in_order(budgets["setting"]):
+        clash = clashing[clashing["setting"] == setting]
         if len(clash):
-            number, sizes = clash.index[0], " and ".join(map(str, sorted(clash.iloc[0])))
-            where = " and ".join(
-                str(rows[(rows["round"] == number) & (rows["labelled"] == size)]["workdir"].iloc[0])
-                for size in sorted(clash.iloc[0])
-            )
+            number = clash["round"].iloc[0]
+            clash = clash[clash["round"] == number]
             raise JalError(
-                f"runs on {setting} have different rounds: round {number} has {sizes} labels "
-                f"({where}); report them apart."
+                f"runs on {setting} have different rounds: round {number} has "
+                f"{' and '.join(map(str, clash['labelled']))} labels "
+                f"({' and '.join(map(str, clash['workdir']))}); report them apart."
             )
 
 
 def _missing_rounds(metrics: pd.DataFrame) -> list[str]:
     """One note an arm whose runs lack rounds that others of its setting have."""
     notes = []
-    for setting, rows in metrics.groupby("setting", sort=False):
-        rounds = set(rows["round"])
-        for arm, runs in rows.groupby("arm", sort=False):
-            lacking: dict[tuple[int, ...], list[str]] = {}
-            for seed, run in runs.groupby("seed"):
-                missing = tuple(sorted(rounds - set(run["round"])))
-                if missing:
-                    lacking.setdefault(missing, []).append(str(seed))
-            for missing, seeds in lacking.items():
-                notes.append(
-                    f"{setting}: {arm}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: "
-                    f"round{'s' * (len(missing) > 1)} {ranges(missing)} of {max(rounds)} missing."
-                )
-            absent = sorted(set(rows["seed"]) - set(runs["seed"]))
-            if absent:
-                notes.append(f"{setting}: {arm} has no run of seed {', '.join(map(str, absent))}.")
+    counts = metrics.groupby(["setting", "arm", "seed"], sort=False)["round"].size()
+    seeds = {str(name): own.index.unique("seed") for name, own in counts.groupby("setting")}
+    rounds = {str(name): set(own.unique()) for name, own in metrics.groupby("setting")["round"]}
+    for names, runs in counts.groupby(["setting", "arm"], sort=False):
+        setting, arm = map(str, names)
+        every = rounds[setting]
+        short = runs.index.get_level_values("seed")[runs < len(every)]
+        lacking: dict[tuple[int, ...], list[str]] = {}
+        if len(short):
+            rows = metrics[(metrics["setting"] == setting) & (metrics["arm"] == arm)]
+            for seed, own in rows[rows["seed"].isin(short)].groupby("seed")["round"]:
+                lacking.setdefault(tuple(sorted(every - set(own))), []).append(str(seed))
+        for missing, whose in lacking.items():
+            notes.append(
+                f"{setting}: {arm}, seed{'s' * (len(whose) > 1)} {_some(whose)}: "
+                f"round{'s' * (len(missing) > 1)} {ranges(missing)} of {max(every)} missing."
+            )
+        absent = sorted(set(seeds[setting]) - set(runs.index.get_level_values("seed")))
+        if absent:
+            notes.append(f"{setting}: {arm} has no run of seed {_some(list(map(str, absent)))}.")
     return notes
+
+
+def _some(names: list[str]) -> str:
+    """A list of names, of which a long one ends with how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def ranges(numbers: Sequence[int]) -> str:
@@ -234,12 +220,13 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def cube(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> np.ndarray:
     """One setting's metric as f[arms, rounds, seeds], NaN where not measured."""
-    table = rows.pivot(index="round", columns=["arm", "seed"], values=metric)
-    seeds = sorted(set(rows["seed"]))
-    rounds = sorted(set(rows["round"]))
-    wanted = pd.MultiIndex.from_product([arms, seeds], names=["arm", "seed"])
-    values = table.reindex(index=rounds, columns=wanted).to_numpy(np.float64)
-    return values.reshape(len(rounds), len(arms), len(seeds)).transpose(1, 0, 2)
+    rounds, at = np.unique(rows["round"], return_inverse=True)
+    seeds, seed = np.unique(rows["seed"], return_inverse=True)
+    arm = pd.Index(arms).get_indexer(pd.Index(rows["arm"]))
+    values = np.full((len(arms), len(rounds), len(seeds)), np.nan)
+    known = arm >= 0
+    values[arm[known], at[known], seed[known]] = rows[metric].to_numpy(np.float64)[known]
+    return values
 
 
 def measured_by_own(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -226,7 +226,7 @@ def hints(study: Study, sections: list[Section], images: str) -> list[str]:
     """What more could be shown, and how."""
     titles = {section.title for section in sections}
     found = []
-    if "First picks" not in titles and not images and not study.acquisitions.empty:
+    if "First picks" not in titles and not images and study.acquisitions:
         found.append(
             "The pictures that each strategy picked first: give the images that the pool was made from, "
             "--images=FOLDER (or an .npz)."

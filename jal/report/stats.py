@@ -118,10 +118,13 @@ def win_matrix(values: ArrayLike, level: float = 0.05) -> Floats:
       settings it is the paper's matrix; a column's mean says how often that strategy is beaten.
     """
     array = np.asarray(values, np.float64)
-    differences = array[:, None] - array[None, :]
-    test = t_test(differences)
-    wins = (test.p < level) & (test.statistic > 0)
-    return wins.mean(-1)
+    matrix = np.zeros((len(array), len(array)))
+    # One strategy at a time: with thousands of seeds the differences of all pairs are gigabytes.
+    for first, own in enumerate(array):
+        test = t_test(own - array[first + 1 :])
+        for sign, place in ((1, np.s_[first, first + 1 :]), (-1, np.s_[first + 1 :, first])):
+            matrix[place] = ((test.p < level) & (sign * test.statistic > 0)).mean(-1)
+    return matrix
 
 
 def times_beaten(matrix: ArrayLike) -> Floats:
@@ -133,36 +136,44 @@ def times_beaten(matrix: ArrayLike) -> Floats:
     return (array.sum(0) - np.diag(array)) / others
 
 
-def area_under_curve(labelled: ArrayLike, values: ArrayLike) -> float:
-    """The mean of a curve over its label range, by trapezoids; NaN if any point is NaN.
+def area_under_curve(labelled: ArrayLike, values: ArrayLike) -> Floats:
+    """The mean of each curve over its label range, by trapezoids; NaN if any point is NaN.
 
     Args:
       labelled: f[rounds], increasing.
-      values: f[rounds].
+      values: f[..., rounds].
+
+    Returns:
+      f[...].
     """
     x, y = np.asarray(labelled, np.float64), np.asarray(values, np.float64)
     if len(x) == 1:
-        return float(y[0])
-    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum() / (x[-1] - x[0]))
+        return y[..., 0]
+    pieces = np.diff(x) * (y[..., 1:] + y[..., :-1]) / 2
+    return np.asarray(pieces.sum(-1) / (x[-1] - x[0]))
 
 
-def labels_to_reach(labelled: ArrayLike, values: ArrayLike, target: float) -> float:
-    """Labels at which a curve first reaches a target, linear between rounds; infinite if it never does.
+def labels_to_reach(labelled: ArrayLike, values: ArrayLike, target: float) -> Floats:
+    """Labels at which each curve first reaches a target, linear between rounds; infinite if it never does.
 
     Args:
       labelled: f[rounds], increasing.
-      values: f[rounds].
+      values: f[..., rounds].
       target: in the unit of `values`.
+
+    Returns:
+      f[...].
     """
     x, y = np.asarray(labelled, np.float64), np.asarray(values, np.float64)
-    reached = np.flatnonzero(y >= target)
-    if len(reached) == 0:
-        return float("inf")
-    first = reached[0]
-    if first == 0 or np.isnan(y[first - 1]):
-        return float(x[first])
-    share = (target - y[first - 1]) / (y[first] - y[first - 1])
-    return float(x[first - 1] + share * (x[first] - x[first - 1]))
+    reached = y >= target
+    first = reached.argmax(-1)
+    after = np.take_along_axis(y, first[..., None], -1)[..., 0]
+    before = np.take_along_axis(y, np.maximum(first - 1, 0)[..., None], -1)[..., 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (target - before) / (after - before)
+        between = x[np.maximum(first - 1, 0)] + share * (x[first] - x[np.maximum(first - 1, 0)])
+    labels = np.where((first == 0) | np.isnan(before), x[first], between)
+    return np.where(reached.any(-1), labels, np.inf)
 
 
 def gain_over_half(labelled: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:

@@ -133,4 +133,4 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
 def area(run: pd.DataFrame, metric: str = "accuracy") -> float:
     """The area under one run's curve."""
     run = run.sort_values("labelled")
-    return stats.area_under_curve(run["labelled"], run[metric])
+    return float(stats.area_under_curve(run["labelled"], run[metric]))

@@ -33,9 +33,8 @@ STYLES = arm_styles(list(THREE))
 WILD: Curves = {"random": [[0.02, 0.99], [0.98, 0.99], [0.3, 1.0]]}
 
 
-def study_of(*frames: pd.DataFrame, picks: pd.DataFrame | None = None) -> Study:
-    picks = pd.DataFrame() if picks is None else picks
-    return Study(prepared(*frames), picks, {"w": {}}, {}, [])
+def study_of(*frames: pd.DataFrame, picks: dict[Path, int] | None = None) -> Study:
+    return Study(prepared(*frames), picks or {}, {"w": {}}, {}, [])
 
 
 def sections_of(study: Study, baseline: str = "random") -> dict[str, object]:
@@ -314,8 +313,7 @@ def test_columns_that_say_one_thing_are_said_once() -> None:
 
 
 def test_what_could_be_shown_is_hinted_at() -> None:
-    picks = pd.DataFrame({"run": [1], "round": [1], "rank": [0], "index": [0]})
-    study = study_of(tidy(noisy(THREE)), picks=picks)
+    study = study_of(tidy(noisy(THREE)), picks={Path("w/acquisitions.csv"): 0})
     words = " ".join(hints(study, list(sections_of(study).values()), ""))  # type: ignore[arg-type]
     assert "--images=FOLDER" in words
     assert "--config.seeds=5" in words

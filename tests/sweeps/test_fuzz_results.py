@@ -14,6 +14,7 @@ from damage import COUNT, mutated
 import jal
 from jal.errors import JalError
 from jal.report.data import load_study
+from jal.report.picks import picks_of_rounds
 from jal.schema import ACQUISITIONS, CONFIG, ENVIRONMENT, METRICS, STATUS
 from jal.sweeps.config import sweep_config
 from jal.sweeps.snapshots import Checkpoints
@@ -41,6 +42,7 @@ def test_a_report_reads_what_is_damaged_or_says_so(
         (copy / name).write_bytes(content)
         try:
             study = load_study([copy])
+            picks_of_rounds(study, (1, 2))
         except JalError as error:
             told.append(str(error))
         else:
