@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jal.report import stats
-from jal.report.arms import in_order, on_equal_terms, references
+from jal.report.arms import distinct, in_order, on_equal_terms, references
 from jal.report.data import cube
 from jal.report.tables import Table, few_seeds, p_value, percent, with_interval
 
@@ -22,7 +22,10 @@ def areas(rows: pd.DataFrame) -> np.ndarray:
 
 def by_setting(metrics: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The rows of each setting, in order of appearance."""
-    return [(name, metrics[metrics["setting"] == name]) for name in in_order(metrics["setting"])]
+    names = in_order(metrics["setting"])
+    if len(names) == 1:
+        return [(names[0], metrics)]
+    return [(name, metrics[metrics["setting"] == name]) for name in names]
 
 
 def area_table(metrics: pd.DataFrame) -> Table:
@@ -140,12 +143,9 @@ def _power(data: pd.DataFrame, spreads: list[float]) -> str:
 
 def shared_arms(metrics: pd.DataFrame) -> list[str]:
     """The arms that every setting has."""
-    groups = by_setting(metrics)
-    return [
-        arm
-        for arm in in_order(metrics["arm"])
-        if all((rows["arm"] == arm).any() for _, rows in groups)
-    ]
+    _, held = distinct(metrics, ["arm", "setting"])
+    counts = held["arm"].value_counts(sort=False)
+    return [arm for arm in in_order(held["arm"]) if counts[arm] == held["setting"].nunique()]
 
 
 def accuracy_table(rows: pd.DataFrame, name: str) -> Table:

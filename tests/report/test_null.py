@@ -56,6 +56,5 @@ def test_a_difference_is_found_where_there_is_one(bench: ModuleType) -> None:
 
 def test_nothing_is_tested_across_too_few_data_sets(bench: ModuleType) -> None:
     null = bench.Null(datasets=4, seeds=5, interaction=0.03)
-    assert bench.KINDS["Friedman over data sets"][0](
-        bench.study(null, bench.np.random.default_rng(0))
-    ) == []  # fmt: skip
+    told = bench.Told(bench.study(null, bench.np.random.default_rng(0)))
+    assert bench.friedman(told) == bench.nemenyi(told) == []
