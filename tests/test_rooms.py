@@ -109,9 +109,8 @@ def test_other_rules_find_what_breaks_them() -> None:
 def test_a_circle_is_found(inside: str) -> None:
     assert "ops/distances.py" in SOURCES
     changed = f"{SOURCES['ops/distances.py']}\n{inside}from jal.ops import kmeans\n"
-    assert circles(SOURCES | {"ops/distances.py": changed}, PACKAGE) == [
-        ["ops/distances.py", "ops/kmeans.py"]
-    ]
+    (found,) = circles(SOURCES | {"ops/distances.py": changed}, PACKAGE)
+    assert {"ops/distances.py", "ops/kmeans.py"} <= set(found)
 
 
 # Size and manners.
