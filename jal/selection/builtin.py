@@ -52,6 +52,8 @@ STRATEGIES = _Lazy(
         "probcover": "probcover",
         "maxherding": "maxherding",
         "uherding": "uherding",
+        "tcm": "tcm",
+        "falcun": "falcun",
         "featdist": "featdist",
         "dropquery": "dropquery",
     }
@@ -98,4 +100,5 @@ DEFAULT_INITS: dict[str, str] = {
     "probcover": "probcover",
     "maxherding": "maxherding",
     "uherding": "maxherding",
+    "tcm": "typiclust",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from jal.testing import CHECKS, Subject
 
 # One pytest case a check and strategy, from here to the engine's part below.
 
-CLUSTERING = ("alfamix", "dropquery", "typiclust", "centroid", "margins(oversample=4)")
+CLUSTERING = ("alfamix", "dropquery", "typiclust", "tcm", "centroid", "margins(oversample=4)")
 OPTIONS = ("margins(oversample=4)", "entropy(typical=True)", "uncertainty(balanced=True)")
 EVERY = [("strategy", name) for name in (*STRATEGIES, *OPTIONS)] + [("init", n) for n in INITS]
 # Each compiles programs of its own; the rest shares those of a strategy's views.
@@ -160,7 +161,7 @@ def test_hidden_labels_shuffled_same_picks(
     hidden = np.setdiff1d(np.arange(pool.pool.size), seen)
     labels = np.array(pool.pool.labels)
     labels[hidden] = (labels[hidden] + 1 + hidden % (classes - 1)) % classes
-    shuffled = LoadedPool("", lambda: (pool.pool.replace(labels=labels), pool.facts))
+    shuffled = LoadedPool("", lambda: (replace(pool.pool, labels=labels), pool.facts))
     assert picks_of(sweep(shuffled, BASE, (5,), name), name, 5) == picks
 
 
@@ -168,7 +169,7 @@ def test_hidden_labels_shuffled_same_picks(
 @pytest.mark.parametrize("init", [name for name in INITS if name != "given"])
 def test_inits_do_not_see_labels(init: str, alone: pd.DataFrame, pool: LoadedPool) -> None:
     labels = np.roll(np.array(pool.pool.labels), 1)
-    shuffled = LoadedPool("", lambda: (pool.pool.replace(labels=labels), pool.facts))
+    shuffled = LoadedPool("", lambda: (replace(pool.pool, labels=labels), pool.facts))
     first = pool.pool.num_classes
     assert (
         picks_of(sweep(shuffled, init, (5,), "random"), "random", 5, init)[:first]
