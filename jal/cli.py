@@ -72,14 +72,16 @@ strategies: {strategies}
 """
 
 _REPORT_DESCRIPTION = """\
-Compares the strategies of one or more sweeps, and writes into the folder --out:
+Compares the strategies of one or more sweeps, or tells of a labelling session, and writes into --out:
 
-  report.html   one page that needs no other file: learning curves, gain over random, win matrices,
-                paired tests, ranks, label efficiency, unknown ratio, calibration, first picks, cost
+  report.html   one page that needs no other file: learning curves, gain over random, win matrices, paired
+                tests, ranks, label efficiency, unknown ratio, calibration, first picks, cost; of a session
+                what was labelled, accuracy, labels over time, classes, mistakes, photos
   figures/      every figure as PNG and SVG
   tables/       every table as CSV and LaTeX
 
   jal report runs/pets runs/dtd --out=reports/clip
+  jal report work/cells
 """
 
 
@@ -210,17 +212,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     report = commands.add_parser(
         "report",
-        help="figures, tests and tables from the workdirs of sweeps, as one page",
+        help="figures, tests and tables of sweeps, or of a labelling session, as one page",
         description=_REPORT_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         usage="jal report WORKDIR [WORKDIR …] --out=DIR [--baseline=ARM] [--images=FOLDER|NPZ]",
     )
-    report.add_argument(
-        "workdirs", nargs="+", metavar="WORKDIR", help="of a sweep, finished or not"
-    )
-    report.add_argument("--out", required=True, help="folder for the report; made if missing")
-    report.add_argument("--baseline", default="random", help="what is compared with [random]")
+    report.add_argument("workdirs", nargs="+", metavar="WORKDIR", help="of sweeps, or of a session")
+    report.add_argument("--out", default="", help="folder [of a session: WORKDIR/report]")
+    report.add_argument("--baseline", default="", help="what is compared with [random]")
     report.add_argument(
         "--full_accuracy",
         action="append",
@@ -228,9 +228,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[DATASET=]X",
         help="accuracy with all labels, for label efficiency [the best seen]",
     )
-    report.add_argument(
-        "--images", default="", help="what pool positions look like: a folder or .npz"
-    )
+    words = "what the pool looks like: a folder or .npz; of a session also none: no photos"
+    report.add_argument("--images", default="", help=words)
     report.add_argument("--title", default="", help="of the page")
     labelling.add_commands(commands)
     return parser
@@ -252,6 +251,9 @@ def _report(arguments: argparse.Namespace, rest: list[str]) -> None:
     if rest:
         raise JalError(f"unknown argument {rest[0]!r}; see jal report --help.")
 
+    if labelling.reports_session(arguments.workdirs):
+        labelling.run("report", arguments, rest)
+        return
     from jal.report.command import run
 
     run(
@@ -267,9 +269,8 @@ def _report(arguments: argparse.Namespace, rest: list[str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code (2 when the input is wrong)."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(
-            stream, "reconfigure"
-        ):  # a terminal that lacks a character shows a question mark
+        # A terminal that lacks a character shows a question mark.
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     parser = _parser()
     parsed, rest = parser.parse_known_args(arguments)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jal.errors import JalError
+from jal.labelling.names import JOURNAL, SESSION
 
 FORMATS = ("csv", "folders", "huggingface", "label-studio")
 
@@ -168,3 +171,28 @@ def run(command: str, arguments: argparse.Namespace, rest: list[str]) -> None:
     from jal.labelling import command as commands
 
     getattr(commands, f"run_{command}")(arguments, rest)
+
+
+def reports_session(folders: Sequence[str]) -> bool:
+    """Whether what is to be reported is a labelling session, and not sweeps.
+
+    Raises:
+      JalError: sessions are among several folders.
+    """
+    sessions = [
+        name
+        for name in folders
+        if any((Path(name).expanduser() / file).is_file() for file in (SESSION, JOURNAL))
+    ]
+    others = [name for name in folders if name not in sessions]
+    if sessions and others:
+        raise JalError(
+            f"{sessions[0]} is a labelling session and {others[0]} is none; a report is of one session, or "
+            "of sweeps."
+        )
+    if len(sessions) > 1:
+        raise JalError(
+            f"{sessions[0]} and {sessions[1]} are labelling sessions; make a report of each, with an --out "
+            "of its own."
+        )
+    return bool(sessions)

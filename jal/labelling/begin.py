@@ -17,8 +17,8 @@ from jal.labelling.journal import Event, Journal, now
 from jal.labelling.ledger import Ledger
 from jal.labelling.material import Material, as_material
 from jal.labelling.memory import FOLDER
+from jal.labelling.names import JOURNAL, SESSION
 from jal.labelling.options import (
-    SESSION,
     Options,
     as_config,
     checked_settings,
@@ -34,7 +34,7 @@ from jal.pools.checks import Column, label_names
 from jal.schema import LOCK
 from jal.settings.lock import hold
 
-JOURNAL, LABELS, STORE = "journal.jsonl", "labels.csv", "store"
+LABELS, STORE = "labels.csv", "store"
 SOURCE = "source"  # who says what a source's own labels say
 _OURS = {SESSION, JOURNAL, LABELS, STORE, FOLDER, LOCK}
 

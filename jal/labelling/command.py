@@ -1,4 +1,4 @@
-"""`jal next`, `tell`, `predict`, `export` and `status`: a session from the command line."""
+"""`jal next`, `tell`, `predict`, `export`, `status` and `report`: a session from the command line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jal.errors import JalError
+from jal.labelling.names import REPORT
 from jal.labelling.opening import begin_or_open, open_session
 from jal.settings.console import make_console
 from jal.settings.devices import configure_jax
@@ -167,6 +168,33 @@ def run_status(arguments: argparse.Namespace, rest: list[str]) -> None:
 
     console = started()
     print_status(open_session(arguments.work, console), console)
+
+
+def run_report(arguments: argparse.Namespace, rest: list[str]) -> None:
+    """Makes the page of a session; others may label in it meanwhile.
+
+    Raises:
+      JalError: bad input of any kind.
+    """
+    from jal.labelling.api import report_of
+    from jal.labelling.reading import read_session
+
+    for name, value in (
+        ("full_accuracy", arguments.full_accuracy),
+        ("baseline", arguments.baseline),
+    ):
+        if value:
+            raise JalError(
+                f"--{name} is for sweeps; {arguments.workdirs[0]} is a labelling session."
+            )
+    folder = Path(arguments.workdirs[0]).expanduser()
+    out = Path(arguments.out).expanduser() if arguments.out else folder / REPORT
+    console = started()
+    standing = read_session(folder, console.print)
+    made = report_of(standing, out, images=arguments.images, title=arguments.title)
+    for note in made.notes:
+        console.print(f"note: {note}")
+    console.print(str(made))
 
 
 def started() -> Console:

@@ -23,6 +23,7 @@ LEVEL = 0.95
 ENOUGH = 40
 ENOUGH_OF_EACH = 10
 ENOUGH_LESS = 0.9
+_WIDTHS = (0.1, 0.05)  # half an interval, as shares
 
 
 class Interval(NamedTuple):
@@ -243,6 +244,18 @@ def audits_for(width: float, accuracy: float, population: int | None = None) -> 
     if population is None:
         return enough
     return math.ceil(enough * population / (population - 1 + enough))
+
+
+def what_narrows(estimate: Estimate) -> str:
+    """How many audits smaller intervals take; "" where it is as narrow already."""
+    half = (estimate.high - estimate.low) / 2
+    asked = [
+        f"± {100 * width:.0f} points take about "
+        f"{audits_for(width, estimate.accuracy, estimate.reserve)} audited images"
+        for width in _WIDTHS
+        if width < half
+    ]
+    return "; ".join(asked)
 
 
 def _worth(n: int, population: int | None) -> float:

@@ -21,9 +21,11 @@ class Memory:
 
     Args:
       folder: the session's; None keeps them in memory alone.
+      writes: whether the folder is written to; if not, it is read alone.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, writes: bool = True) -> None:
+        self._writes = writes
         self._folder = None if folder is None else folder / FOLDER
         self._held: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
@@ -41,7 +43,7 @@ class Memory:
     def keep(self, name: str, mark: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keeps arrays under a name and a mark; where there is no room on the disk, in memory alone."""
         self._hold((name, mark), dict(arrays))
-        if self._folder is None:
+        if self._folder is None or not self._writes:
             return
         content = io.BytesIO()
         np.savez(content, **dict(arrays))  # type: ignore[arg-type]

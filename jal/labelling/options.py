@@ -15,12 +15,12 @@ from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
 from jal.engine.group import Group
 from jal.errors import JalError
 from jal.labelling.config import SESSION_FIELDS, session_config
+from jal.labelling.names import SESSION
 from jal.learners.lora.spec import from_mapping
 from jal.schema import OBJECT, TEXT, field, list_of, number, read_json, write_atomically
 from jal.settings.fields import flat
 from jal.settings.keywords import set_keywords
 
-SESSION = "session.json"
 FORMAT = "jal session, version 1"
 _CHOICES: tuple[selection.Kind, ...] = ("strategy", "init")
 _MAX_SEED = 2**32 - 1

@@ -18,7 +18,9 @@ from jal.labelling.conversation import Conversation
 from jal.labelling.journal import Event
 from jal.labelling.ledger import Ledger
 from jal.labelling.memory import Memory
+from jal.labelling.names import REPORT
 from jal.labelling.pictures import Pictures
+from jal.labelling.reading import Standing
 from jal.labelling.reserve import audits_in
 from jal.labelling.training import Training
 from jal.settings.process import pinned
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from jal.labelling.advice import Advice
+    from jal.labelling.api import Report
     from jal.labelling.classifier import Classifier
     from jal.labelling.estimate import Change, Estimate
     from jal.pools.images import LoraData
@@ -189,6 +192,34 @@ class Session(Conversation):
         from jal.labelling.final import final_classifier
 
         return final_classifier(self._training, self._snapshot(), with_audits, self.estimate())
+
+    def report(self, out: str | Path | None = None, *, images: str = "", title: str = "") -> Report:
+        """Writes a page on the session: labels over time, accuracy, classes, mistakes, pictures.
+
+        Args:
+          out: a folder for `report.html`, its figures and tables; by default `report` in the session's.
+          images: "none" for a page without photos; a folder where the images are now.
+          title: of the page.
+
+        Raises:
+          JalError: a session in memory is not told where; the folder cannot be written.
+        """
+        from jal.labelling.api import report_of
+
+        if out is None and self.folder is None:
+            raise JalError("a session in memory has no folder; say where its report goes, out=.")
+        ledger = self._snapshot()
+        standing = Standing(
+            self.folder,
+            self.options,
+            self.events[: ledger.folded],
+            ledger,
+            self.material,
+            self._training,
+            self.pictures,
+        )
+        where = Path(self.folder or "") / REPORT if out is None else Path(out).expanduser()
+        return report_of(standing, where, images=images, title=title)
 
     def widget(self, batch: int = 20, *, who: str | None = None) -> Any:
         """The page of `jal label` in a notebook: Jupyter, Colab or VS Code.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jal.labelling.estimate import Estimate, audits_for
+from jal.labelling.estimate import what_narrows
 from jal.labelling.insight import Moment
 from jal.labelling.pace import seconds_a_label
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jal.labelling.session import Session
-
-_WIDTHS = (0.1, 0.05)  # half an interval, as shares
 
 
 def one_line(session: Session) -> str:
@@ -56,7 +54,7 @@ def _print_accuracy(session: Session, console: Console) -> None:
     estimate, moments = session.estimate(), session.history()
     if estimate is not None:
         console.print(f"accuracy: {estimate}")
-        if wider := _what_narrows(estimate):
+        if wider := what_narrows(estimate):
             console.print(wider)
         change = session.change()
         if change is not None:
@@ -76,18 +74,6 @@ def _print_accuracy(session: Session, console: Console) -> None:
             f"on the test split: {tested.accuracy:.1%} ({tested.low:.1%} to {tested.high:.1%}) of "
             f"{tested.images} images"
         )
-
-
-def _what_narrows(estimate: Estimate) -> str:
-    """How many audits smaller intervals take; "" where it is as narrow already."""
-    half = (estimate.high - estimate.low) / 2
-    asked = [
-        f"± {100 * width:.0f} points take about "
-        f"{audits_for(width, estimate.accuracy, estimate.reserve)} audited images"
-        for width in _WIDTHS
-        if width < half
-    ]
-    return "; ".join(asked)
 
 
 def _print_history(console: Console, moments: list[Moment]) -> None:

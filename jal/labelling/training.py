@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ class Training:
       group: the run that it computes as.
       memory: of earlier computations.
       events: the journal's, as they come.
-      images: for the LoRA learner.
+      images: for the LoRA learner, or what reads them when they are first needed.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Training:
         group: Group,
         memory: Memory,
         events: Sequence[Event],
-        images: LoraData | None = None,
+        images: LoraData | Callable[[], LoraData] | None = None,
     ) -> None:
-        self.material, self.options, self.group, self.images = material, options, group, images
+        self.material, self.options, self.group, self._images = material, options, group, images
         self._events = events
         self.position = {name: row for row, name in enumerate(material.ids)}
         self._memory, self._lock = memory, RLock()
@@ -196,8 +196,10 @@ class Training:
     def _learning(self, classes: int) -> Learning:
         if classes not in self._learnings:
             self._learnings.clear()  # the devices hold one pool
+            if callable(self._images):
+                self._images = self._images()
             pool = self.material.pool(classes)
-            self._learnings[classes] = Learning(self.group, pool, self.images)
+            self._learnings[classes] = Learning(self.group, pool, self._images)
         return self._learnings[classes]
 
     def _before(self, ledger: Ledger) -> Plan | None:

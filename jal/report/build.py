@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from jal.errors import JalError
 from jal.report.arms import BASELINE, in_order
 from jal.report.curves import span
 from jal.report.data import Study, load_study
-from jal.report.page import page
+from jal.report.page import Section, page
 from jal.report.sections import hints, make_sections
 from jal.report.style import arm_styles, render
 from jal.report.tables import latex
@@ -52,13 +53,15 @@ class Report(NamedTuple):
     Attributes:
       page: the HTML file.
       figures, tables: how many of each.
-      study: what they were made from.
+      notes: what the reader of the page is told first.
+      study: what a report of sweeps was made from.
     """
 
     page: Path
     figures: int
     tables: int
-    study: Study
+    notes: Sequence[str]
+    study: Study | None = None
 
     def __repr__(self) -> str:
         return f"report: {self.page} ({self._beside()})"
@@ -117,22 +120,44 @@ def make_report(
         for name, values in files.items():
             if values:
                 details[f"{kind} of {name}"] = json.dumps(values, indent=2, sort_keys=True)
+    heading = title or f"Active learning on {', '.join(in_order(study.metrics['dataset']))}"
+    made = write_report(
+        Path(out), heading, facts_of(study), study.notes, sections, details, hints=more
+    )
+    return made._replace(study=study)
+
+
+def write_report(
+    out: Path,
+    heading: str,
+    facts: str,
+    notes: Sequence[str],
+    sections: Sequence[Section],
+    details: dict[str, str],
+    hints: Sequence[str] = (),
+) -> Report:
+    """Writes the page, its figures and its tables; the arguments are those of `jal.report.page.page`.
+
+    Raises:
+      JalError: when `out` cannot be written.
+    """
     tables = [table for section in sections for table in (*section.tables, *section.folded)]
     drawn: dict[str, bytes] = {}
-    out = Path(out)
     try:
         for folder in (out / "figures", out / "tables"):
             folder.mkdir(parents=True, exist_ok=True)
-        for picture in (picture for section in sections for picture in section.pictures):
-            drawn[picture.name] = render(picture.figure, "svg")
-            (out / "figures" / f"{picture.name}.svg").write_bytes(drawn[picture.name])
-            (out / "figures" / f"{picture.name}.png").write_bytes(render(picture.figure, "png"))
+        with warnings.catch_warnings():
+            # A browser has letters that the drawings' own font lacks; in a PNG they are boxes.
+            warnings.filterwarnings("ignore", "Glyph .* missing from")
+            for picture in (picture for section in sections for picture in section.pictures):
+                drawn[picture.name] = render(picture.figure, "svg")
+                (out / "figures" / f"{picture.name}.svg").write_bytes(drawn[picture.name])
+                (out / "figures" / f"{picture.name}.png").write_bytes(render(picture.figure, "png"))
         for table in tables:
             table.data.to_csv(out / "tables" / f"{table.name}.csv", index=False)
-            (out / "tables" / f"{table.name}.tex").write_text(latex(table))
-        heading = title or f"Active learning on {', '.join(in_order(study.metrics['dataset']))}"
-        text = page(heading, facts_of(study), study.notes, sections, drawn, details, more)
+            (out / "tables" / f"{table.name}.tex").write_text(latex(table), "utf-8")
+        text = page(heading, facts, notes, sections, drawn, details, hints)
         write_atomically(epath.Path(out / PAGE), text.encode())
     except OSError as error:
         raise JalError(f"cannot write the report to {out}: {error.strerror}.") from error
-    return Report(out / PAGE, len(drawn), len(tables), study)
+    return Report(out / PAGE, len(drawn), len(tables), notes)

@@ -34,7 +34,7 @@ def run(
     workdirs: Sequence[str],
     out: str,
     *,
-    baseline: str = BASELINE,
+    baseline: str = "",
     full_accuracy: Sequence[str] = (),
     images: str = "",
     title: str = "",
@@ -42,7 +42,7 @@ def run(
     """Makes the report and says where it is.
 
     Args:
-      workdirs, out, baseline, images, title: as `make_report` takes them.
+      workdirs, out, baseline, images, title: as `make_report` takes them; "" for the baseline is random.
       full_accuracy: see `parse_full`.
 
     Raises:
@@ -50,16 +50,18 @@ def run(
     """
     from rich.console import Console
 
+    if not out:
+        raise JalError("a report of sweeps goes into a folder of its own; say which, --out=DIR.")
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     made = make_report(
         workdirs,
         out,
-        baseline=baseline,
+        baseline=baseline or BASELINE,
         full_accuracy=parse_full(full_accuracy),
         images=images,
         title=title,
     )
-    for note in made.study.notes:
+    for note in made.notes:
         console.print(f"note: {note}")
     console.print(
         f"report:  {made.page} ({made.figures} figures and {made.tables} tables beside it)"

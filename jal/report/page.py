@@ -31,6 +31,21 @@ class Picture(NamedTuple):
     is_photo: bool = False
 
 
+class Photo(NamedTuple):
+    """A small image of the data: its JPEG, what it shows, and a line under it."""
+
+    content: bytes
+    alt: str
+    caption: str
+
+
+class Strip(NamedTuple):
+    """Photos in a row that goes on in the next line, under a heading of their own."""
+
+    title: str
+    photos: Sequence[Photo]
+
+
 class Section(NamedTuple):
     """One heading of the report and what is under it.
 
@@ -38,6 +53,7 @@ class Section(NamedTuple):
       title: the heading.
       text: a sentence or two on how to read it.
       found: what was found, a sentence a line; empty where there is nothing to say.
+      strips: photos, between the pictures and the tables.
       pictures, tables: shown in this order.
       folded: tables that are shown on a click.
     """
@@ -48,8 +64,10 @@ class Section(NamedTuple):
     tables: Sequence[Table] = ()
     folded: Sequence[Table] = ()
     found: str = ""
+    strips: Sequence[Strip] = ()
 
 
+_LONG = 36  # letters of a cell that may take several lines
 # Columns that a caption can say once.
 _SAYS = ("setting", "seeds", "against", "full (%)")
 _STYLE = """
@@ -78,6 +96,13 @@ a { color: var(--link); }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 .pictures img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figure { margin: 0; }
+h3 { font-size: .95rem; margin: .9rem 0 .35rem; }
+.photos { display: grid; gap: .75rem .6rem;
+  grid-template-columns: repeat(auto-fill, minmax(7.2rem, 1fr)); }
+.photos img { display: block; width: 100%; max-width: 9rem; aspect-ratio: 1; object-fit: contain;
+  background: var(--code); }
+.photos figcaption { font-size: .8rem; line-height: 1.35; color: var(--soft); max-width: 9rem;
+  padding-top: .2rem; overflow-wrap: anywhere; }
 .table { margin: 1rem 0; }
 .table p { font-size: .88rem; color: var(--soft); }
 /* A shadow lies over the edge beyond which there is more; covers that scroll along hide it at the ends. */
@@ -92,10 +117,14 @@ th, td { padding: .25rem .7rem .25rem 0; text-align: left; white-space: nowrap;
 th { border-bottom: 2px solid var(--head); }
 th:first-child, td:first-child { position: sticky; left: 0; background: var(--back); }
 th.number, td.number { text-align: right; }
+td.long { white-space: normal; min-width: 12rem; max-width: 46rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--link); margin: .5rem 0; }
 pre { overflow-x: auto; background: var(--code); padding: .6rem; font-size: .8rem; }
 @media (max-width: 40rem) { body { padding: .5rem .75rem 2rem; } h1 { font-size: 1.35rem; } }
-@media print { nav { display: none; } figure, .table { break-inside: avoid; } }
+@media print { nav { display: none; } figure, .table { break-inside: avoid; }
+  /* Paper does not scroll. */
+  .scroll { overflow: visible; background: none; } table { font-size: .75rem; }
+  th, td { white-space: normal; } }
 """
 
 
@@ -133,7 +162,8 @@ def table_html(table: Table) -> str:
     body = "\n".join(
         "<tr>"
         + "".join(
-            f"<td{kind}>{escape(str(cell))}</td>" for cell, kind in zip(row, kinds, strict=True)
+            f"<td{kind or _long(cell)}>{escape(str(cell))}</td>"
+            for cell, kind in zip(row, kinds, strict=True)
         )
         + "</tr>"
         for row in table.shown.itertuples(index=False)
@@ -145,6 +175,10 @@ def table_html(table: Table) -> str:
     )
 
 
+def _long(cell: object) -> str:
+    return ' class="long"' if len(str(cell)) > _LONG else ""
+
+
 def picture_html(picture: Picture, svg: bytes) -> str:
     """An image inside the page."""
     data = base64.b64encode(svg).decode()
@@ -153,6 +187,17 @@ def picture_html(picture: Picture, svg: bytes) -> str:
         f'<figure><img class="{kind}" alt="{escape(picture.alt, quote=True)}" '
         f'src="data:image/svg+xml;base64,{data}"></figure>'
     )
+
+
+def strip_html(strip: Strip) -> str:
+    """Photos as they are, each with its line."""
+    figures = "\n".join(
+        f'<figure><img class="photo" alt="{escape(photo.alt, quote=True)}" '
+        f'src="data:image/jpeg;base64,{base64.b64encode(photo.content).decode()}">'
+        f"<figcaption>{escape(photo.caption)}</figcaption></figure>"
+        for photo in strip.photos
+    )
+    return f'<h3>{escape(strip.title)}</h3>\n<div class="photos">\n{figures}\n</div>'
 
 
 def page(
@@ -197,6 +242,7 @@ def page(
         if section.pictures:
             figures = "\n".join(picture_html(each, drawn[each.name]) for each in section.pictures)
             parts.append(f'<div class="pictures">\n{figures}\n</div>')
+        parts += [strip_html(strip) for strip in section.strips]
         parts += [table_html(table) for table in section.tables]
         for table in section.folded:
             words = f"Table: {table.title or table.name.replace('-', ' ')}"
