@@ -36,6 +36,7 @@ from jal.learners.frozen import frozen
 from jal.learners.propagate import Graph, build_graph
 
 _PREPARE_SEED = 0
+_ALL = 2**31 - 1  # stands for the round in which everything is labelled
 
 
 class Caches(NamedTuple):
@@ -235,6 +236,37 @@ def fit_and_measure(
     key = round_keys(state.keys, index).fit
     trained = learner.train(key, state.learner, labelled, (pool, graph), hyper)
     return take_in(state, pool, trained, pool.test_features, own)
+
+
+def fit_all(
+    learner: Learner,
+    spec: ProbeSpec,
+    keys: RunKeys,
+    pool: Pool,
+    hyper: Hyper,
+    graph: Graph | None = None,
+    own: Own = (),
+) -> Metrics:
+    """What a learner of stored features reaches with every label of the pool, trained as in a round.
+
+    Args:
+      learner: one without `embed`.
+      spec: the probe's recipe.
+      keys: of the run.
+      pool, hyper, graph, own: as `fit_and_measure` takes them.
+    """
+    rows, everything = jnp.arange(pool.size, dtype=jnp.int32), jnp.ones(pool.size, bool)
+    state = replace(
+        empty(spec, pool.size, keys, pool),
+        order=rows,
+        count=jnp.int32(pool.size),
+        labelled=everything,
+    )
+    state = start_learner(learner, state, pool)
+    labelled = Labelled(rows, pool.features, pool.labels, everything)
+    key = round_keys(keys, _ALL).fit
+    trained = learner.train(key, state.learner, labelled, (pool, graph), hyper)
+    return take_in(state, pool, trained, pool.test_features, own)[1]
 
 
 def take_in(

@@ -19,6 +19,7 @@ from jal.engine.compile_clock import compile_seconds
 from jal.engine.group import Group, Identity
 from jal.engine.layout import Layout
 from jal.errors import JalError
+from jal.learners.propagate import Graph
 
 Prepared = dict[Any, Any]  # per-pool work by what it is of
 
@@ -34,6 +35,8 @@ class Round(NamedTuple):
       compiling: how many of them went into tracing and compiling programs.
       state: fetches the AL state as it stands before the next fit, as numpy arrays with a leading
         axis of runs, keys as key data; None where the devices no longer hold it.
+      predicted: after the last round, each test row's class, u[runs, T]; None before, and where the
+        devices no longer hold the state.
     """
 
     number: int
@@ -42,6 +45,7 @@ class Round(NamedTuple):
     seconds: float
     compiling: float
     state: Callable[[], ALState] | None
+    predicted: Callable[[], np.ndarray] | None = None
 
 
 class Snapshot(NamedTuple):
@@ -56,6 +60,7 @@ class Snapshot(NamedTuple):
       measured: each metric, f32[runs, number].
       seconds, compiling: f64[number], as `Round` has them; NaN where an older jal did not tell.
       runs: which runs these are, as `Group.identities` gives them.
+      predicted: as `Round` has it; None before the last round, and of an older jal.
     """
 
     number: int
@@ -65,6 +70,7 @@ class Snapshot(NamedTuple):
     seconds: np.ndarray
     compiling: np.ndarray
     runs: tuple[Identity, ...]
+    predicted: np.ndarray | None = None
 
 
 class Rounds(NamedTuple):
@@ -74,11 +80,13 @@ class Rounds(NamedTuple):
       learner: what is trained.
       fit: `(state, round, labels there are) -> (state, Metrics)`.
       features: `(state) -> ` each run's own f32[runs, N, F], or None where all runs read the pool's.
+      test_features: those of the last round's test split f32[runs, T, F], or None likewise.
     """
 
     learner: Learner
     fit: Callable[[ALState, int, int], tuple[ALState, Metrics]]
     features: Callable[[ALState], Any]
+    test_features: Callable[[], Any] = lambda: None
 
 
 def prepare_caches(
@@ -93,25 +101,35 @@ def prepare_caches(
       prepared: what earlier groups did, on whatever layout; added to.
     """
     spec = group.spec
-    if not layout.shards_pool:
-        # On one device: it takes every core of a host, which devices repeating the work would share.
-        pool = jax.tree.map(lambda leaf: leaf.addressable_data(0), pool)
-
-    def once(key: Any, program: Callable[[], Any]) -> Any:
-        if (key, layout.mesh) not in prepared:
-            prepared[key, layout.mesh] = layout.share(program()(pool))
-        return prepared[key, layout.mesh]
 
     def of(kind: str, choice: Choice) -> Any:
         program = partial(programs.prepare, kind, choice, spec.batches, layout)
-        return once((kind, choice, spec.batches), program)
+        return _once((kind, choice, spec.batches), program, pool, layout, prepared)
 
     strategy = of("strategy", spec.strategy)
     same = selection.is_init_of(spec.init, spec.strategy)
     init = strategy if same else of("init", spec.init)
-    recipe = spec.probe.propagation
-    graph = None if recipe is None else once(recipe, partial(programs.graph, recipe, layout))
-    return experiment.Caches(init, strategy, graph)
+    return experiment.Caches(init, strategy, prepare_graph(group, pool, layout, prepared))
+
+
+def prepare_graph(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Graph | None:
+    """The pool's graph, where the group propagates labels; arguments as those of `prepare_caches`."""
+    recipe = group.spec.probe.propagation
+    if recipe is None:
+        return None
+    made: Graph = _once(recipe, partial(programs.graph, recipe, layout), pool, layout, prepared)
+    return made
+
+
+def _once(
+    key: Any, program: Callable[[], Any], pool: Pool, layout: Layout, prepared: Prepared
+) -> Any:
+    if (key, layout.mesh) not in prepared:
+        if not layout.shards_pool:
+            # On one device: it takes every core of a host, which devices repeating the work would share.
+            pool = jax.tree.map(lambda leaf: leaf.addressable_data(0), pool)
+        prepared[key, layout.mesh] = layout.share(program()(pool))
+    return prepared[key, layout.mesh]
 
 
 def fit_stored(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> Rounds:
@@ -182,10 +200,13 @@ def run_rounds(
         fitted, measured = rounds.fit(state, number, sum(spec.batches[:number]))
         # Dispatched before the metrics are read: the devices work while the host writes.
         state = ask(fitted, number + 1) if number < spec.rounds else fitted
-        values, order = _values(layout.collect(measured)), layout.collect(fitted.order)
+        values, order = values_of(layout.collect(measured)), layout.collect(fitted.order)
         seconds, clock = time.perf_counter() - clock, time.perf_counter()
         compiling, compiled = compile_seconds() - compiled, compile_seconds()
-        yield Round(number, values, order, seconds, compiling, _fetcher(layout, state))
+        told = None
+        if number == spec.rounds:
+            told = _predictor(fitted, rounds.test_features, pool, layout)
+        yield Round(number, values, order, seconds, compiling, _fetcher(layout, state), told)
 
 
 def _restored(snapshot: Snapshot, abstract: ALState, layout: Layout) -> ALState:
@@ -215,20 +236,36 @@ def run_whole(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> I
     runs = layout.spread((group.key_seeds(), group.first))
     program = programs.whole(group.spec, group.stored, layout, group.metrics)
     state, measured = program((runs, layout.spread(group.hyper())), (pool, caches), 0)
-    values, order = _values(layout.collect(measured)), layout.collect(state.order)
+    values, order = values_of(layout.collect(measured)), layout.collect(state.order)
     seconds = (time.perf_counter() - clock) / group.spec.rounds
     compiling = (compile_seconds() - compiled) / group.spec.rounds
     for position in range(group.spec.rounds):
         one = {name: value[:, position] for name, value in values.items()}
         last = position + 1 == group.spec.rounds
         fetch = _fetcher(layout, state) if last else None
-        yield Round(position + 1, one, order, seconds, compiling, fetch)
+        told = _predictor(state, lambda: None, pool, layout) if last else None
+        yield Round(position + 1, one, order, seconds, compiling, fetch, told)
 
 
-def _values(measured: Metrics) -> dict[str, np.ndarray]:
+def values_of(measured: Metrics) -> dict[str, np.ndarray]:
+    """Each metric by its name, the user's own among them."""
     names = (field.name for field in fields(measured) if field.name != "own")
     return {name: getattr(measured, name) for name in names} | measured.own
 
 
 def _fetcher(layout: Layout, state: ALState) -> Callable[[], ALState]:
     return cache(lambda: layout.collect(state))
+
+
+def _predictor(
+    state: ALState, features: Callable[[], Any], pool: Pool, layout: Layout
+) -> Callable[[], np.ndarray]:
+    """Computes the predictions only once they are asked for: one small program for all strategies."""
+
+    def predicted() -> np.ndarray:
+        # Nothing is dropped here, so heads of all rates share the program.
+        head = replace(state.probe, dropout=0.0)
+        found: np.ndarray = layout.collect(programs.predict(layout)((head, features()), pool, 0))
+        return found
+
+    return predicted

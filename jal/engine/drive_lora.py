@@ -114,6 +114,7 @@ def fit_images(
     pool_inputs, test_inputs = tokens or (images.images, images.test_images)
     from_pixels = tokens is None or recipe.augments
     frozen_features = np.asarray(pool.features) if recipe.head == "probe" else None
+    last: list[Array] = []
 
     def labelled_inputs(order: np.ndarray, count: int) -> Labelled:
         """The labelled images (or their prefix tokens) of every run, padded to a bucket."""
@@ -141,6 +142,8 @@ def fit_images(
         run = (state.keys, state.learner, labelled, hyper)
         trained = train_program(learner, layout)(run, base, number)
         test_features = embedded(trained.state, test_inputs)
+        if number == group.spec.rounds:  # no pool comes after it that needs the room
+            last[:] = [test_features]
         fitted: tuple[ALState, Metrics] = _measure(layout, group.metrics)(
             (state, trained, test_features), pool, number
         )
@@ -153,7 +156,7 @@ def fit_images(
     def features(state: ALState) -> Array:
         return embedded(state.learner, pool_inputs)
 
-    return Rounds(learner, fit, features)
+    return Rounds(learner, fit, features, lambda: last[0])
 
 
 def _chunks(split: np.ndarray, layout: Layout) -> Iterator[Any]:

@@ -7,12 +7,15 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jal import experiment, selection
 from jal.core.metrics import Own
 from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
-from jal.core.types import ALState, Array, Hyper, Learner, Pool, RunKeys
+from jal.core.types import ALState, Array, Hyper, Learner, Metrics, Pool, Probe, RunKeys
 from jal.engine.layout import Layout, over_runs, with_pool
+from jal.learners import probe
 from jal.learners.propagate import Graph, build_graph
 
 Program = Callable[..., Any]  # as `jal.engine.layout.over_runs` returns
@@ -71,6 +74,30 @@ def query(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
         (state, own, hyper), (pool, cache) = run, shared
         features = pool.features if own is None else own
         return experiment.query(made, spec, k, state, features, pool, hyper, cache, index)
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=16)
+def predict(layout: Layout) -> Program:
+    """`((Probe, own test features or None), pool, 0) -> ` each test row's class, the smallest u[runs, T]."""
+
+    def program(run: tuple[Probe, Any], pool: Pool, _: Array) -> Array:
+        head, own = run
+        features = pool.test_features if own is None else own
+        found = jnp.argmax(probe.logits(head, features), axis=1)
+        return found.astype(np.min_scalar_type(max(pool.num_classes - 1, 0)))
+
+    return over_runs(program, layout)
+
+
+@lru_cache(maxsize=64)
+def fit_all(learner: Learner, spec: ProbeSpec, layout: Layout, own: Own = ()) -> Program:
+    """`((seeds, Hyper), (pool, graph), 0) -> Metrics` of a learner trained on all of the pool's labels."""
+
+    def program(run: tuple[RunKeys, Hyper], shared: tuple[Pool, Graph | None], _: Array) -> Metrics:
+        (seeds, hyper), (pool, graph) = run, shared
+        return experiment.fit_all(learner, spec, _keys(seeds), pool, hyper, graph, own)
 
     return over_runs(program, layout)
 

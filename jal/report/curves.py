@@ -12,6 +12,7 @@ import pandas as pd
 from jal.report import stats
 from jal.report.arms import BASELINE, in_order, references, with_arms, with_settings
 from jal.report.data import cube
+from jal.report.full import Full, draw_full, of_settings
 from jal.report.style import (
     METRICS,
     MetricStyle,
@@ -111,11 +112,15 @@ def draw_metric(
     dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
 
 
-def metric_figure(rows: pd.DataFrame, metric: str, styles: Styles) -> Figure:
-    """`draw_metric` as a figure of its own."""
+def metric_figure(
+    rows: pd.DataFrame, metric: str, styles: Styles, full: Full | None = None
+) -> Figure:
+    """`draw_metric` as a figure of its own, of accuracies with that of all labels where it is known."""
     figure, axes = new_figure()
     title = f"{rows['setting'].iloc[0]}: {spread_note(rows)}"
     draw_metric(axes, rows, metric, in_order(rows["arm"]), styles, title)
+    if full is not None:
+        draw_full(axes, full)
     legend_below(figure, axes)
     return figure
 
@@ -145,7 +150,8 @@ def plot_curves(
     """Learning curves of a sweep, one panel a setting: the mean over seeds in a band.
 
     Args:
-      result: what `jal.sweep` returns, or its `metrics`.
+      result: what `jal.sweep` returns, with a line for all labels where they were measured; or its
+        `metrics`.
       metric: a column of `jal.schema.METRIC_COLUMNS`, or a metric of your own.
       spread: of the band: "sd" for ± one standard deviation, "interval" for the mean's 95 % t-interval.
 
@@ -154,6 +160,8 @@ def plot_curves(
     """
     metrics = result if isinstance(result, pd.DataFrame) else result.metrics
     metrics = with_arms(with_settings(metrics))
+    whole = getattr(result, "full", None) if metric == "accuracy" else None
+    full = {} if whole is None else of_settings(metrics, whole)
     arms, settings = in_order(metrics["arm"]), in_order(metrics["setting"])
     styles = arm_styles(arms, BASELINE)
     figure, axes = new_figure(width=max(7, 4.5 * len(settings)), height=4.5, panels=len(settings))
@@ -162,13 +170,15 @@ def plot_curves(
         rows = metrics[metrics["setting"] == setting]
         title = f"{setting}: {spread_note(rows, spread)}"
         draw_metric(panel, rows, metric, in_order(rows["arm"]), styles, title, spread)
+        if setting in full:
+            draw_full(panel, full[setting])
     legend_below(figure, max(panels, key=lambda panel: len(panel.lines)))
     return figure
 
 
-def save_learning_curves(metrics: pd.DataFrame, file: Path | BinaryIO) -> None:
+def save_learning_curves(result: HasMetrics | pd.DataFrame, file: Path | BinaryIO) -> None:
     """Writes `plot_curves` as PNG to a path or an open binary file."""
-    picture = render(plot_curves(metrics), "png")
+    picture = render(plot_curves(result), "png")
     if isinstance(file, Path):
         file.write_bytes(picture)
     else:

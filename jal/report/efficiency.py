@@ -13,6 +13,7 @@ from jal.report.arms import in_order
 from jal.report.compare import areas, by_setting
 from jal.report.curves import Styles
 from jal.report.data import cube
+from jal.report.full import Full
 from jal.report.style import dress, new_figure
 from jal.report.tables import Table, percent
 
@@ -22,31 +23,39 @@ if TYPE_CHECKING:
 SHARES = (0.8, 0.9, 0.95)
 
 
-def labels_table(metrics: pd.DataFrame, full: Mapping[str, float]) -> Table:
+def labels_table(
+    metrics: pd.DataFrame, full: Mapping[str, float], measured: Mapping[str, Full] | None = None
+) -> Table:
     """Labels each arm needs for 80, 90 and 95 % of full-data accuracy: the median over seeds.
 
     Args:
       metrics: of a study.
-      full: full-data accuracy by data set, "" for all others; where it is not given, the best mean
-        accuracy seen in the setting stands in for it.
+      full: full-data accuracy by data set, "" for all others.
+      measured: what settings reach with all labels, where it is not given; where neither is there, the
+        best mean accuracy seen in the setting stands in for it.
     """
     records, shown, sources = [], [], set()
     for setting, rows in by_setting(metrics):
         labelled = rows.groupby("round")["labelled"].first().to_numpy()
         arms = in_order(rows["arm"])
         curves = cube(rows, "accuracy", arms).transpose(0, 2, 1)
-        given = full.get(rows["dataset"].iloc[0], full.get(""))
-        goal = (
-            float(np.nanmax(stats.t_interval(curves.transpose(0, 2, 1)).mean))
-            if given is None
-            else given
+        given, known = (
+            full.get(rows["dataset"].iloc[0], full.get("")),
+            (measured or {}).get(setting),
         )
-        sources.add("as given" if given is not None else "the best mean accuracy seen")
+        if given is not None:
+            goal, source = given, "as given"
+        elif known is not None:
+            goal, source = known.mean, "as measured with all labels"
+        else:
+            goal = float(np.nanmax(stats.t_interval(curves.transpose(0, 2, 1)).mean))
+            source = "the best mean accuracy seen"
+        sources.add(source)
         for arm, runs in zip(arms, curves, strict=True):
             cells = [setting, arm, percent(goal)]
-            measured = [run for run in runs if not np.isnan(run).all()]
+            there = [run for run in runs if not np.isnan(run).all()]
             for share in SHARES:
-                needed = [stats.labels_to_reach(labelled, run, share * goal) for run in measured]
+                needed = [stats.labels_to_reach(labelled, run, share * goal) for run in there]
                 reached = int(np.isfinite(needed).sum())
                 # The median run must itself have arrived: no mean of a number and infinity.
                 median = float(np.median(needed)) if reached > len(needed) / 2 else float("inf")

@@ -11,6 +11,7 @@ from jal.report import stats
 from jal.report.arms import in_order, references
 from jal.report.compare import by_setting
 from jal.report.data import cube
+from jal.report.full import Full
 from jal.report.ranks import Ranking
 from jal.report.style import METRICS, MetricStyle
 from jal.report.tables import Table, percent, with_interval
@@ -51,6 +52,23 @@ def at_the_end(metrics: pd.DataFrame, metric: str) -> str:
         if len(arms) > 1:
             word = "highest" if shown.higher else "lowest"
             text += f", the {word}; then {arms[order[1]]}, {_value(found, order[1], shown)}"
+        sentences.append(text + ".")
+    return several(sentences)
+
+
+def of_full(metrics: pd.DataFrame, full: Mapping[str, Full]) -> str:
+    """What all labels reach, and how much of that the best arm has at its last budget."""
+    sentences = []
+    for setting, rows in by_setting(metrics):
+        if setting not in full:
+            continue
+        known = full[setting]
+        text = f"{setting}: with all {known.labelled} labels, {known.words()}"
+        last = rows[rows["labelled"] == rows["labelled"].max()]
+        means = last.groupby("arm", sort=False)["accuracy"].mean()
+        if known.mean > 0:
+            share = percent(float(means.max()) / known.mean, 0)
+            text += f"; {means.idxmax()} is at {share} % of that with {last['labelled'].iloc[0]}"
         sentences.append(text + ".")
     return several(sentences)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from jal.report.arms import in_order
 from jal.report.compare import by_setting
 from jal.report.curves import Styles, draw_metric
 from jal.report.data import cube
+from jal.report.full import Full, draw_full
 from jal.report.style import MARKERS, dress, legend_below, new_figure
 
 if TYPE_CHECKING:
@@ -146,12 +147,15 @@ def ssl_figures(metrics: pd.DataFrame, styles: Styles) -> dict[str, Figure]:
     return figures
 
 
-def learner_figures(metrics: pd.DataFrame, page: Styles) -> dict[str, Figure]:
+def learner_figures(
+    metrics: pd.DataFrame, page: Styles, full: Mapping[str, Full] | None = None
+) -> dict[str, Figure]:
     """PEAL against linear probing with the same strategies (Lakshmi Narayanan et al. 2024, figure 2).
 
     Args:
       metrics: of a study.
       page: the styles of arms on the whole page; the dash says the learner.
+      full: what settings reach with all labels.
     """
     figures = {}
     for title, rows in _except(metrics, "learner"):
@@ -166,6 +170,9 @@ def learner_figures(metrics: pd.DataFrame, page: Styles) -> dict[str, Figure]:
                 for arm in arms
             }
             draw_metric(axes, own, "accuracy", in_order(own["arm"]), styles, title)
+            for setting in in_order(own["setting"]):
+                if (whole := (full or {}).get(setting)) is not None:
+                    draw_full(axes, whole, f"{name}, all {whole.labelled} labels")
         legend_below(figure, axes)
         figures[title] = figure
     return figures

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from jal.report import compare, efficiency, findings, papers, ranks, stats, wins
 from jal.report.arms import in_order
+from jal.report.classes import classes
 from jal.report.compare import by_setting
 from jal.report.curves import Styles, gain_figure, metric_figure, span
 from jal.report.data import Study
+from jal.report.full import Full, of_settings, read_full
 from jal.report.measured import calibration, each, named, own, unknown
 from jal.report.names import slug, unlike
 from jal.report.page import Picture, Section
@@ -19,8 +21,8 @@ from jal.report.tables import Table
 _MANY_PAIRS = 16
 
 
-def _curves(study: Study, styles: Styles) -> Section:
-    joint = papers.learner_figures(study.metrics, styles)
+def _curves(study: Study, styles: Styles, full: Mapping[str, Full]) -> Section:
+    joint = papers.learner_figures(study.metrics, styles, full)
     drawn = papers.settings_of_learners(study.metrics)
     pictures = named("learners", "Accuracy of PEAL and linear probing against labels", joint)
     pictures += each(
@@ -28,7 +30,9 @@ def _curves(study: Study, styles: Styles) -> Section:
         "accuracy",
         "Test accuracy against labels",
         lambda rows: (
-            None if rows["setting"].iloc[0] in drawn else metric_figure(rows, "accuracy", styles)
+            None
+            if (setting := rows["setting"].iloc[0]) in drawn
+            else metric_figure(rows, "accuracy", styles, full.get(setting))
         ),
     )
     tables = [
@@ -41,7 +45,13 @@ def _curves(study: Study, styles: Styles) -> Section:
             " The same strategies with a fine-tuned backbone (PEAL) and with a frozen one (linear "
             "probing) share a panel: the colour says the strategy, the dash the learner."
         )
+    if full:
+        text += (
+            " The grey dashed line is the same recipe with all labels of the pool"
+            f"{', in its interval' if any(each.low == each.low for each in full.values()) else ''}."
+        )
     found = findings.at_the_end(study.metrics, "accuracy")
+    found = "\n".join(filter(None, (found, findings.of_full(study.metrics, full))))
     return Section("Learning curves", text, pictures, folded=tables, found=found)
 
 
@@ -126,8 +136,8 @@ def _ranks(study: Study) -> Section:
     return Section("Average ranks", text, [picture], tables, found=findings.of_ranks(found))
 
 
-def _labels(study: Study, full: Mapping[str, float]) -> Section:
-    table = efficiency.labels_table(study.metrics, full)
+def _labels(study: Study, full: Mapping[str, float], measured: Mapping[str, Full]) -> Section:
+    table = efficiency.labels_table(study.metrics, full, measured)
     text = "How many labels reach a given accuracy."
     return Section("Label efficiency", text, tables=[table], found=findings.of_labels(table))
 
@@ -195,13 +205,15 @@ def make_sections(
     Raises:
       JalError: when the images do not fit.
     """
+    measured = of_settings(study.metrics, read_full(study.configs))
     sections = [
-        _curves(study, styles),
+        _curves(study, styles, measured),
         _gains(study, styles, baseline),
         _tests(study, baseline),
         _wins(study),
         _ranks(study),
-        _labels(study, full),
+        _labels(study, full, measured),
+        classes(study),
         *_papers(study, styles),
         unknown(study, styles),
         calibration(study, styles),
@@ -237,6 +249,14 @@ def hints(study: Study, sections: list[Section], images: str) -> list[str]:
             f"Narrower intervals and tests that see more: some arms have {seeds} "
             f"seed{'s' * (seeds > 1)}; the same sweep given again with more seeds "
             f"(--config.seeds={stats.FEW}) adds what is missing."
+        )
+    if any(
+        config.get("full") is False and config.get("learner") != "lora"
+        for config in study.configs.values()
+    ):
+        found.append(
+            "What the same recipe reaches with all labels, as a line in the learning curves: the same sweep "
+            "given again with --config.full=True measures it."
         )
     datasets = len(in_order(study.metrics["dataset"]))
     if datasets < ranks.ENOUGH_DATA and "Average ranks" in titles:

@@ -36,17 +36,20 @@ class SweepResult(NamedTuple):
       metrics: one tidy row a run and round; columns `jal.schema.COLUMNS`.
       acquisitions: one row a pick, in the order they were made.
       workdir: where they were written, if anywhere.
+      full: what was reached with all labels, one row a recipe and seed; None unless `full=True`.
     """
 
     metrics: pd.DataFrame
     acquisitions: pd.DataFrame
     workdir: Path | None
+    full: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         from jal.report import summary_table
 
         table = summary_table(self.metrics).to_string(index=False)
-        return f"test accuracy in %, by number of labels\n{table}\n{self._where()}"
+        full = "" if self.full is None else f"{full_line(self.full)}\n"
+        return f"test accuracy in %, by number of labels\n{table}\n{full}{self._where()}"
 
     def _repr_html_(self) -> str:
         """The table and the curves, in one piece that needs no file."""
@@ -54,11 +57,12 @@ class SweepResult(NamedTuple):
 
         table = summary_table(self.metrics).to_html(index=False, border=0)
         picture = io.BytesIO()
-        save_learning_curves(self.metrics, picture)
+        save_learning_curves(self, picture)
         data = base64.b64encode(picture.getvalue()).decode()
         return (
             f"<div><p>Test accuracy in %, by number of labels</p>{table}"
             f'<img alt="learning curves" style="max-width:100%" src="data:image/png;base64,{data}">'
+            f"{'' if self.full is None else f'<p>{html.escape(full_line(self.full))}</p>'}"
             f"<p>{html.escape(self._where())}</p></div>"
         )
 
@@ -87,7 +91,7 @@ def run_sweep(
       config: as `jal.sweeps.config.sweep_config` lays it out.
       loaded: the pool, in any form that `jal.sweep` takes; by default the one the config names.
       workdir: where to write metrics.csv, acquisitions.csv, config.json, environment.json,
-        curves.png and checkpoints; None writes nothing.
+        curves.png, predictions, full.csv where it is asked for, and checkpoints; None writes nothing.
       overwrite: start anew whatever the workdir holds.
       progress: None shows a bar in a terminal or a notebook, False none, True lines elsewhere too; or an
         object with the methods of `jal.settings.progress.Progress`, which is told of each round.
@@ -122,14 +126,22 @@ def run_sweep(
         callbacks=told,
     )
     if outcome.folder is None:
-        return SweepResult(outcome.metrics, outcome.acquisitions, None)
+        return SweepResult(outcome.metrics, outcome.acquisitions, None, outcome.full)
     # The results are whole by now: a picture that fails, for whatever reason, takes nothing with it.
     try:
         _draw(outcome)
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         notes_of(progress)(f"{CURVES} could not be drawn ({reason}); the results are there.")
-    return SweepResult(outcome.metrics, outcome.acquisitions, outcome.folder.path)
+    return SweepResult(outcome.metrics, outcome.acquisitions, outcome.folder.path, outcome.full)
+
+
+def full_line(full: pd.DataFrame) -> str:
+    """What is reached with all labels, in a line; of several recipes, the best."""
+    from jal.report.full import best_of
+
+    found = best_of(full)
+    return f"with all {found.labelled} labels: {found.words()}"
 
 
 def _home(workdir: str | Path) -> Path:
@@ -143,7 +155,7 @@ def _draw(outcome: Outcome) -> None:
 
     assert outcome.folder is not None
     picture = io.BytesIO()
-    save_learning_curves(outcome.metrics, picture)
+    save_learning_curves(outcome, picture)
     outcome.folder.write(CURVES, picture.getvalue())
 
 

@@ -102,6 +102,11 @@ def check_words(config: ConfigDict) -> None:
         )
     if learners(config) != ("frozen",) and config.ssl:
         raise JalError("ssl propagates labels for the frozen learner; it needs learner=frozen.")
+    if config.full and learners(config) == ("lora",):
+        raise JalError(
+            "full measures the frozen learner's probe with all labels, and with lora alone there is none; "
+            "leave full out, or run both: learner=frozen,lora."
+        )
     if "lora" in learners(config) and config.execution.shard_pool:
         raise JalError("execution.shard_pool needs the frozen learner: lora streams its images.")
     make_batches(config.schedule, config.rounds, config.start, config.step, 1, 2**60)

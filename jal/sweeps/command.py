@@ -46,8 +46,9 @@ def _run(config: ConfigDict, workdir: str, overwrite: bool) -> None:
     from jal.schema import CURVES
     from jal.settings.console import make_console
     from jal.settings.progress import Bar
-    from jal.sweeps.api import run_sweep
+    from jal.sweeps.api import full_line, run_sweep
     from jal.sweeps.checks import check_names
+    from jal.sweeps.full import groups_due
     from jal.sweeps.groups import make_groups
     from jal.sweeps.interrupt import Interruptible
 
@@ -67,7 +68,9 @@ def _run(config: ConfigDict, workdir: str, overwrite: bool) -> None:
         console.print(f"the pool ends after {len(batches)} of the {config.rounds} rounds asked for")
     only = config.execution.group
     asked = groups if only < 0 else groups[only : only + 1]
+    numbers = range(len(groups)) if only < 0 else (only,)
     total = sum(group.spec.rounds for group in asked)
+    total += len(groups_due(groups, numbers)) if config.full else 0
     with Bar(console, "rounds", total) as bar, Interruptible(bar) as progress:
         result = run_sweep(
             config,
@@ -78,6 +81,8 @@ def _run(config: ConfigDict, workdir: str, overwrite: bool) -> None:
             images=images,
         )
     _print_table(console, summary_table(result.metrics))
+    if result.full is not None:
+        console.print(full_line(result.full))
     if result.workdir is not None and (result.workdir / CURVES).exists():
         console.print(f"curves:  {result.workdir}/{CURVES}")
     console.print(f"results: {result.workdir}")

@@ -35,6 +35,7 @@ SWEEP_FIELDS: dict[str, Field] = {
     "step": Field(1, "labels per class in each later round"),
     "schedule": Field("linear", "linear, or doubling: 2^(t-1) times as many in round t"),
     **of_spec("probe", ProbeSpec, several=(*_MAPPED, "dropout")),
+    "full": Field(False, "measure the probe with all pool labels too, a line in reports"),
     "ssl": Field(False, "train on the whole pool, with labels propagated on its kNN graph"),
     **of_spec("propagation", PropagationSpec),
     **of_spec("lora", PealSpec, several=(*_MAPPED, "targets")),

@@ -39,6 +39,7 @@ class Record:
         self._ids = ids
         self.rows: list[pd.DataFrame] = []
         self._order: np.ndarray | None = None
+        self._predicted: np.ndarray | None = None
         self._rounds: list[Round] = []
         self._checkpoints = checkpoints
         self._interval = interval
@@ -57,6 +58,8 @@ class Record:
             times = float(snapshot.seconds[position]), float(snapshot.compiling[position])
             self._append(Round(position + 1, measured, snapshot.order, *times, None))
         self._saved = snapshot.number
+        if self.finished:
+            self._predicted = snapshot.predicted
         return list(self._rounds)
 
     def add(self, finished: Round) -> None:
@@ -88,13 +91,32 @@ class Record:
         picks = schema.rows_of_picks(self._columns, self._order, batches, self._ids)
         return picks[picks["round"] == len(batches)] if only_latest else picks
 
+    def predictions(self) -> tuple[list[dict[str, Any]], np.ndarray] | None:
+        """The run columns and each test row's class after the last round, u[runs, T]; None where unknown.
+
+        All processes of a multi-host run must ask.
+        """
+        if not self.finished:
+            return None
+        latest = self._rounds[-1]
+        if self._predicted is None and latest.predicted is not None:
+            self._predicted = latest.predicted()
+        if self._predicted is None:
+            return None
+        labelled = latest.measured["labelled"]
+        told = [
+            {**run, "round": latest.number, "labelled": int(count)}
+            for run, count in zip(self._columns, labelled, strict=True)
+        ]
+        return told, self._predicted
+
     def save(self) -> None:
         """Checkpoints the latest round, if its state is at hand."""
         if self._checkpoints is None or not self._rounds or self._rounds[-1].state is None:
             return
         if self._saved == len(self._rounds):
             return
-        state = self._rounds[-1].state()
+        state, predicted = self._rounds[-1].state(), self.predictions()
         names = self._rounds[0].measured
         self._checkpoints.save(
             Snapshot(
@@ -108,6 +130,7 @@ class Record:
                 seconds=np.array([done.seconds for done in self._rounds]),
                 compiling=np.array([done.compiling for done in self._rounds]),
                 runs=self.group.identities,
+                predicted=None if predicted is None else predicted[1],
             )
         )
         self._saved, self._saved_at = len(self._rounds), time.monotonic()
@@ -117,7 +140,8 @@ class Record:
         names = (*schema.METRIC_COLUMNS, *(name for name, _ in self.group.metrics))
         finished = finished._replace(measured={name: finished.measured[name] for name in names})
         # Only the latest round's state is kept: each holds the devices' memory.
-        self._rounds = [done._replace(state=None) for done in self._rounds] + [finished]
+        earlier = [done._replace(state=None, predicted=None) for done in self._rounds]
+        self._rounds = [*earlier, finished]
         self._order = finished.order
         self.rows.append(
             schema.rows_of_round(

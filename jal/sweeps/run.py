@@ -17,12 +17,13 @@ from jal.engine.group import Group
 from jal.errors import JalError
 from jal.pools.features import LoadedPool, notes
 from jal.pools.images import LoraData
-from jal.schema import ACQUISITIONS, METRICS, fingerprint
+from jal.schema import ACQUISITIONS, FULL, METRICS, fingerprint
 from jal.settings.fields import flat
 from jal.settings.lock import hold
 from jal.settings.progress import Shown, shown
 from jal.sweeps.arms import learners
 from jal.sweeps.events import Callback, SweepFinished, teller
+from jal.sweeps.full import NOTE, groups_due
 from jal.sweeps.groups import described, make_groups
 from jal.sweeps.runner import Runner, layout_of
 from jal.sweeps.trackers import asked_trackers, make_trackers
@@ -36,11 +37,13 @@ class Outcome(NamedTuple):
       metrics: one tidy row a run and round; columns `jal.schema.COLUMNS`.
       acquisitions: one row a pick, in the order they were made.
       folder: where they were written, if anywhere.
+      full: one row a recipe and seed, measured with all labels; None where that was not asked for.
     """
 
     metrics: pd.DataFrame
     acquisitions: pd.DataFrame
     folder: Workdir | None
+    full: pd.DataFrame | None = None
 
 
 def _fingerprint(loaded: LoadedPool, groups: tuple[Group, ...]) -> str:
@@ -101,10 +104,13 @@ def run_groups(
     if progress is None and not dist.is_first():
         progress = False
     with ExitStack() as stack:
-        rounds = sum(groups[number].spec.rounds for number in asked)
+        last = groups_due(groups, asked) if config.full else []
+        rounds = sum(groups[number].spec.rounds for number in asked) + len(last)
         told = stack.enter_context(shown(progress, "rounds", rounds))
         for text in notes(loaded):
             told.note(text)
+        if config.full and "lora" in learners(config):
+            told.note(NOTE)
         if workdir is not None:
             path = f"{workdir}/group-{execution.group}" if execution.group >= 0 else str(workdir)
             if dist.is_first():
@@ -116,7 +122,10 @@ def run_groups(
         if folder is not None and folder.finished:
             told.note(f"{folder.path}: already finished")
             teller(callbacks, told.note)(SweepFinished(True, Path(folder.path)))
-            return Outcome(folder.read_table(METRICS), folder.read_table(ACQUISITIONS), folder)
+            full = folder.read_table(FULL) if (folder.path / FULL).exists() else None
+            return Outcome(
+                folder.read_table(METRICS), folder.read_table(ACQUISITIONS), folder, full
+            )
         if folder is not None and dist.is_first():
             settings = flat(described(config, metrics))
             callbacks = (*callbacks, *make_trackers(trackers, Path(folder.path), settings))
@@ -131,9 +140,12 @@ def run_groups(
         for number in asked:
             columns = groups[number].columns(int(offsets[number]), loaded)
             runner.run(number, groups[number], columns)
+        for number in last:
+            columns = groups[number].columns(int(offsets[number]), loaded)
+            runner.measure_full(groups[number], columns)
         rows = pd.concat(runner.metrics, ignore_index=True)
         acquisitions = pd.concat(runner.acquisitions, ignore_index=True)
         if folder is not None:
             runner.close()
             folder.finish()
-    return Outcome(rows, acquisitions, folder)
+    return Outcome(rows, acquisitions, folder, runner.full)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
 from jal import schema
 from jal.core.types import Pool
 from jal.engine.drive import Round, Rounds, Snapshot, fit_stored, run_rounds, run_whole
+from jal.engine.full import measure_all
 from jal.engine.group import Group
 from jal.engine.layout import Layout, make_layout
 from jal.pools.features import LoadedPool
@@ -18,7 +20,9 @@ from jal.pools.images import LoraData
 from jal.settings.progress import Progress
 from jal.sweeps.comparable import identity
 from jal.sweeps.events import Callback
+from jal.sweeps.full import FullTable
 from jal.sweeps.parts import Part, find_parts
+from jal.sweeps.predictions import packed
 from jal.sweeps.record import Record
 from jal.sweeps.snapshots import Checkpoints
 from jal.sweeps.workdir import Workdir
@@ -61,6 +65,7 @@ class Runner:
         self._pools: dict[Any, Pool] = {}
         self._prepared: dict[Any, Any] = {}  # per-pool work, done once for all groups
         self._writing: list[Checkpoints] = []
+        self._full = FullTable(folder)
         self.metrics: list[pd.DataFrame] = []
         self.acquisitions: list[pd.DataFrame] = []
 
@@ -84,8 +89,7 @@ class Runner:
           columns: the tidy columns that identify each run.
         """
         parts = self._parts(number, group)
-        same = identity(group, self._loaded)
-        columns = [{**run, **same} for run in columns]
+        columns = self._marked(group, columns)
         records = [
             Record(
                 group.take(part.runs),
@@ -106,12 +110,50 @@ class Runner:
                 rounds = self._rounds(number, record.group, part.snapshot)
                 self._compute(number, record, rounds)
         self._write(records, group_finished=True)
+        self._keep_predictions(number, records)
         self.metrics.append(_metrics(records))
         self.acquisitions.append(_picks(records))
         # Closing waits for the writer, so each gets the time of the next group to finish in.
         for earlier in self._writing[: -len(parts)]:
             earlier.close()
         del self._writing[: -len(parts)]
+
+    def measure_full(self, group: Group, columns: list[dict[str, Any]]) -> None:
+        """Measures a group's learner with all labels of the pool, where that is not done yet.
+
+        Args:
+          group: the first of its recipe.
+          columns: the tidy columns that identify each run.
+        """
+        columns = self._marked(group, columns)
+        wanted = self._full.missing(columns)
+        size = self._loaded.pool.size
+        learner = f" · {group.learner_name}" if self._names_learner else ""
+        self._progress.start(f"all {size} labels{learner}", 1)
+        if wanted:
+            runs = group.take(wanted)
+            layout = layout_of(self._execution, runs)
+            found = measure_all(runs, self._pool(layout), layout, self._prepared)
+            self._full.add([columns[run] for run in wanted], found)
+        rows = self._full.put_in_order(columns, [name for name, _ in group.metrics])
+        self._progress.advance(1, _mean_accuracy(rows["accuracy"].to_numpy()))
+
+    @property
+    def full(self) -> pd.DataFrame | None:
+        """What was measured with all labels; None where nothing was."""
+        rows = self._full.rows
+        return None if rows.empty else rows
+
+    def _marked(self, group: Group, columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        same = identity(group, self._loaded)
+        return [{**run, **same} for run in columns]
+
+    def _keep_predictions(self, number: int, records: list[Record]) -> None:
+        if self._folder is None:
+            return
+        contents = packed(records, self._loaded)
+        if contents is not None:
+            self._folder.write(f"{schema.PREDICTIONS}/{number:03d}.npz", contents)
 
     def _name(self, group: Group) -> str:
         """What a group is called on screen."""
@@ -163,9 +205,7 @@ class Runner:
 
     def _rounds(self, number: int, group: Group, snapshot: Snapshot | None) -> Iterator[Round]:
         layout = layout_of(self._execution, group)
-        if layout.mesh not in self._pools:
-            self._pools[layout.mesh] = layout.share_pool(self._loaded.pool)
-        pool = self._pools[layout.mesh]
+        pool = self._pool(layout)
         if self._execution.mode == "scan" and snapshot is None:
             return run_whole(group, pool, layout, self._prepared)
         if group.lora is None:
@@ -173,6 +213,12 @@ class Runner:
         else:
             rounds = self._fit_images(number, group, pool, layout)
         return run_rounds(group, pool, layout, self._prepared, rounds, snapshot)
+
+    def _pool(self, layout: Layout) -> Pool:
+        """The pool on a layout's devices."""
+        if layout.mesh not in self._pools:
+            self._pools[layout.mesh] = layout.share_pool(self._loaded.pool)
+        return self._pools[layout.mesh]
 
     def _fit_images(self, number: int, group: Group, pool: Pool, layout: Layout) -> Rounds:
         # Sweeps on stored features need not wait for the backbone's imports.
@@ -223,10 +269,13 @@ def _picks(records: list[Record]) -> pd.DataFrame:
 
 def _status(group: Group, finished: Round) -> str:
     """How a group stands after a round: labels, and accuracy as mean ± sd over its runs."""
-    accuracy = 100 * finished.measured["accuracy"]
-    spread = f" ± {accuracy.std(ddof=1):.1f}" if len(accuracy) > 1 else ""
     labelled = int(finished.measured["labelled"][0])
     return (
         f"round {finished.number}/{group.spec.rounds} · {labelled} labels · "
-        f"accuracy {accuracy.mean():.1f}{spread} %"
+        f"{_mean_accuracy(finished.measured['accuracy'])}"
     )
+
+
+def _mean_accuracy(values: np.ndarray) -> str:
+    spread = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
+    return f"accuracy {100 * values.mean():.1f}{spread} %"

@@ -115,6 +115,8 @@ class Checkpoints:
             "seconds": snapshot.seconds,
             "compiling": snapshot.compiling,
         }
+        if snapshot.predicted is not None:
+            tree["predicted"] = snapshot.predicted
         # The format does not store empty arrays, so they are written down beside it.
         empty = {
             str(i): [list(leaf.shape), leaf.dtype.name]
@@ -204,6 +206,7 @@ class Checkpoints:
             seconds=tree["seconds"],
             compiling=tree.get("compiling", np.full(step, np.nan)),
             runs=tuple((int(seed), lr, decay) for seed, lr, decay in facts["runs"]),
+            predicted=tree.get("predicted"),
         )
 
     def close(self) -> None:

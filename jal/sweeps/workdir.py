@@ -8,7 +8,7 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from jal.schema import (
     CONFIG,
     ENVIRONMENT,
     FILES,
+    FULL,
     METRICS,
+    PREDICTIONS,
     STATUS,
     TRACKING,
     whole_lines,
@@ -57,7 +59,7 @@ def environment(fingerprint: str) -> dict[str, Any]:
 
 
 def extensions(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What a config adds to an older one (rounds, seeds), and what else differs, as `key: old → new`.
+    """What a config adds to an older one (rounds, seeds, full), and what else differs: `key: old → new`.
 
     How runs are executed is left out: devices, modes and checkpoint intervals do not change what a
     sweep is, so it may go on under others.
@@ -84,6 +86,8 @@ def _extends(key: str, was: Any, now: Any) -> bool:
     try:
         if key == "rounds":
             return bool(now > was)
+        if key == "full":
+            return now is True and was is False
         return key == "seeds" and {*parse_seeds(now)} > {*parse_seeds(was)}
     except (JalError, TypeError):
         return False
@@ -164,7 +168,7 @@ class Workdir:
         """Whether what is asked for is what is there, and no more.
 
         Raises:
-          JalError: when it differs in anything but more rounds and more seeds.
+          JalError: when it differs in anything but more rounds, more seeds, and full.
         """
         added, differences = extensions(old, self._config)
         if self._read_json(ENVIRONMENT).get("pool_fingerprint") not in (None, self._fingerprint):
@@ -189,7 +193,7 @@ class Workdir:
     def _clear(self) -> None:
         """Removes what a sweep wrote, and nothing else."""
         removed = []
-        for name in FILES:
+        for name in (*FILES, FULL):
             if name != STATUS and (self.path / name).is_file():
                 (self.path / name).unlink()
                 removed.append(name)
@@ -197,6 +201,7 @@ class Workdir:
         for name, pattern in (
             (CHECKPOINTS, r"\d{3}(\.\d+)?"),
             (ADAPTERS, r"group-\d+"),
+            (PREDICTIONS, r"\d{3,}\.npz"),
             (TRACKING, tracked),
         ):
             folder = self.path / name
@@ -236,6 +241,7 @@ class Workdir:
             return
         contents = contents.encode() if isinstance(contents, str) else contents
         with self._told(name):
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / name, contents)
 
     @contextmanager
@@ -269,8 +275,8 @@ class Workdir:
         with self._told(name), open(path, "ab") as table:
             table.write(rows.to_csv(index=False, header=table.tell() == 0).encode())
 
-    def read_table(self, name: str) -> pd.DataFrame:
-        """A table of a finished sweep."""
+    def read_table(self, name: str, words: Sequence[str] = ("pool", "spec")) -> pd.DataFrame:
+        """A table of a finished sweep; columns of words are read as such, for digits alone are no number."""
         contents = whole_lines((self.path / name).read_bytes())
         with warnings.catch_warnings():
             # pandas 3 says of the option that the default will be as exact; before, it is not.
@@ -279,7 +285,7 @@ class Workdir:
                 io.BytesIO(contents),
                 keep_default_na=False,
                 na_values=[""],
-                dtype={"pool": str, "spec": str},  # digits alone are no number here
+                dtype=dict.fromkeys(words, str),
                 float_precision="round_trip",
             )
 
