@@ -15,11 +15,15 @@ from jal.selection.scores import negative_margin
 RESCALE = ("copy", "in place")
 WEIGHT = ("both", "dist")
 _HELD = 2**24  # probabilities of the pool that may be held, in numbers
+_GROUP = 32  # classes a step
 _BLOCK = 512  # weights a step of a draw
 
 
 def _predictions(view: View) -> tuple[Array, Array | None]:
-    """f32[N], 1 - margin, and the probabilities f32[C, N] where they are few enough to hold."""
+    """f32[N], 1 - margin, and the probabilities f32[G, g, N] where they are few enough to hold.
+
+    Classes come first, in G groups of which the last is filled with zeros.
+    """
 
     def unsure(_: Array, rows: Array) -> Array:
         return 1 + negative_margin(probe.logits(view.probe, rows))
@@ -31,13 +35,25 @@ def _predictions(view: View) -> tuple[Array, Array | None]:
     if view.features.shape[0] * view.num_classes > _HELD:
         return map_rows(unsure, view.features), None
     uncertainty, probabilities = map_rows(both, view.features)
-    return uncertainty, probabilities.T
+    groups = -(-view.num_classes // _GROUP)
+    size = -(-view.num_classes // groups)
+    padded = jnp.pad(probabilities.T, ((0, groups * size - view.num_classes), (0, 0)))
+    return uncertainty, padded.reshape(groups, size, -1)
 
 
 def _away_from(view: View, held: Array | None, position: Array) -> Array:
     """f32[N]: L1 distance of every prediction to that at `position` i32[]."""
     if held is not None:
-        return jnp.abs(held - held[:, position][:, None]).sum(axis=0)
+        near = lax.dynamic_index_in_dim(held, position, axis=2, keepdims=False)
+
+        def add(index: Array | int, sums: Array) -> Array:
+            # Class by class: on a CPU a sum over the leading axis would take seventy times as long.
+            for one, of_pick in zip(held[index], near[index], strict=True):
+                sums += jnp.abs(one - of_pick)
+            return sums
+
+        nothing = jnp.zeros(held.shape[2])
+        return add(0, nothing) if len(held) == 1 else lax.fori_loop(0, len(held), add, nothing)
     centre = jax.nn.softmax(probe.logits(view.probe, view.features[position][None]))
 
     def chunk(_: Array, rows: Array) -> Array:

@@ -112,8 +112,11 @@ def test_a_high_gamma_takes_the_least_sure_then_the_unlike() -> None:
     assert set(picks) in ({0, 2}, {1, 2})
 
 
-def test_probabilities_that_are_not_held_pick_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    view, key = make_view(7), jax.random.key(7)
+@pytest.mark.parametrize("classes", [5, 70])
+def test_probabilities_that_are_not_held_pick_the_same(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, key = make_view(7, classes=classes), jax.random.key(7)
     held = compiled("falcun").select(key, view, (), (), K)[0]
     monkeypatch.setattr(falcun, "_HELD", 0)
     select = jax.jit(make_strategy(Choice("falcun")).select, static_argnums=4)
