@@ -100,13 +100,19 @@ def references(rows: pd.DataFrame, baseline: str) -> dict[str, str]:
     return found
 
 
-def on_equal_terms(rows: pd.DataFrame, first: str, second: str) -> bool:
-    """Whether two arms of a setting are of one strategy, or share a spec."""
-    if "spec" not in rows:
-        return True
-    one, other = (rows[rows["arm"] == arm] for arm in (first, second))
-    specs = set(one["spec"]) | set(other["spec"])
-    return len(specs - {""}) <= 1 or set(one["strategy"]) == set(other["strategy"])
+def on_equal_terms(rows: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs of arms of a setting that are of one strategy, or share a spec."""
+    if "spec" not in rows or rows["spec"].nunique() < 2:
+        return list(pairs)
+    kinds = rows[["arm", "strategy", "spec"]].drop_duplicates()
+    specs, strategies = (
+        {arm: set(own) for arm, own in kinds.groupby("arm")[name]} for name in ("spec", "strategy")
+    )
+    return [
+        (one, other)
+        for one, other in pairs
+        if len((specs[one] | specs[other]) - {""}) <= 1 or strategies[one] == strategies[other]
+    ]
 
 
 def with_settings(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -22,10 +22,15 @@ def areas(rows: pd.DataFrame) -> np.ndarray:
 
 def by_setting(metrics: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The rows of each setting, in order of appearance."""
-    names = in_order(metrics["setting"])
-    if len(names) == 1:
-        return [(names[0], metrics)]
-    return [(name, metrics[metrics["setting"] == name]) for name in names]
+    setting, names = pd.factorize(metrics["setting"])
+    starts = np.flatnonzero(np.diff(setting, prepend=-1))
+    if len(starts) > len(names):
+        return [(str(name), metrics[setting == code]) for code, name in enumerate(names)]
+    ends = [*starts[1:], len(metrics)]
+    return [
+        (str(name), metrics.iloc[start:end])
+        for name, start, end in zip(names, starts, ends, strict=True)
+    ]
 
 
 def area_table(metrics: pd.DataFrame) -> Table:
@@ -67,10 +72,7 @@ def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
             if baseline is None
             else list(references(rows, baseline).items())
         )
-        terms = rows[
-            [name for name in ("arm", "strategy", "spec") if name in rows]
-        ].drop_duplicates()
-        pairs = [(arms.index(a), arms.index(b)) for a, b in asked if on_equal_terms(terms, a, b)]
+        pairs = [(arms.index(a), arms.index(b)) for a, b in on_equal_terms(rows, asked)]
         if not pairs:
             continue
         differences = np.array([values[a] - values[b] for a, b in pairs])

@@ -106,9 +106,10 @@ def draw_metric(
     alpha = 0.13 if len(arms) <= 6 else 0.05
     shown = METRICS.get(metric, MetricStyle(metric, False, True))  # a user's own has its name
     bounds = bounds or (shown.low, shown.high)
+    labels = _labels(rows)
     for arm, values in zip(arms, cube(rows, metric, arms), strict=True):
         if not np.isnan(values).all():
-            _draw(axes, _labels(rows), values, arm, styles[arm], spread, alpha, bounds)
+            _draw(axes, labels, values, arm, styles[arm], spread, alpha, bounds)
     dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
 
 
@@ -135,9 +136,10 @@ def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | N
     figure, axes = new_figure()
     axes.axhline(0, color="black", linewidth=0.8)
     alpha = 0.13 if len(arms) <= 6 else 0.05
+    labels = _labels(rows)
     for arm, reference in compared.items():
         gain = values[arms.index(arm)] - values[arms.index(reference)]
-        _draw(axes, _labels(rows), gain, arm, styles[arm], alpha=alpha)
+        _draw(axes, labels, gain, arm, styles[arm], alpha=alpha)
     title = f"{rows['setting'].iloc[0]}: paired over seeds, 95 % interval"
     dress(axes, xlabel="labels", ylabel=f"accuracy less {baseline}'s", title=title, percent=True)
     legend_below(figure, axes)

@@ -53,9 +53,9 @@ def labels_table(
         sources.add(source)
         for arm, runs in zip(arms, curves, strict=True):
             cells = [setting, arm, percent(goal)]
-            there = [run for run in runs if not np.isnan(run).all()]
+            there = runs[~np.isnan(runs).all(-1)]
             for share in SHARES:
-                needed = [stats.labels_to_reach(labelled, run, share * goal) for run in there]
+                needed = stats.labels_to_reach(labelled, there, share * goal)
                 reached = int(np.isfinite(needed).sum())
                 # The median run must itself have arrived: no mean of a number and infinity.
                 median = float(np.median(needed)) if reached > len(needed) / 2 else float("inf")
@@ -84,8 +84,9 @@ def cost_table(metrics: pd.DataFrame) -> Table:
     records = []
     for setting, rows in by_setting(metrics):
         rows = rows.assign(steady=steady_seconds(rows))
+        costs = [name for name in ("run", "steady", "compile_seconds") if name in rows]
         for arm in in_order(rows["arm"]):
-            runs = rows[rows["arm"] == arm]
+            runs = rows.loc[rows["arm"] == arm, costs]
             totals = runs.groupby("run")["steady"].sum(min_count=1)
             ends = totals.median(), totals.min(), totals.max()
             compiled = float(runs["compile_seconds"].sum()) if _tells(runs) else float("nan")
@@ -142,7 +143,7 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
     rows = rows.assign(steady=steady_seconds(rows))
     arms = in_order(rows["arm"])
     for arm, height in zip(arms, area, strict=True):
-        runs = rows[rows["arm"] == arm]
+        runs = rows.loc[rows["arm"] == arm, ["run", "steady"]]
         seconds = runs.groupby("run")["steady"].sum().median()
         style = styles[arm]
         axes.plot(seconds, height, style["marker"], color=style["color"], markersize=8)
