@@ -63,7 +63,7 @@ def classes(study: Study) -> Section:
     text = (
         "The test set class by class, as predicted after the last round. In the matrix a row is a class and "
         "a column what its images were taken for, as shares of the row, over all seeds of the best arm; "
-        "small shares are drawn darker than in proportion, so that they are seen."
+        "small shares are drawn stronger than in proportion, so that they are seen."
     )
     if found and bare:
         text += (

@@ -9,10 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from clustered_pool import clustered_arrays, clustered_pool
+from tiny_images import coloured_images, tiny_backbone
 
 import jal
 from jal.engine import programs
+from jal.pools.from_config import LoraData
+from jal.pools.frozen import frozen_pool
 from jal.schema import PREDICTIONS
+from jal.sweeps.api import run_sweep
+from jal.sweeps.config import sweep_config
 
 POOL = clustered_pool(5)
 QUICK: dict[str, Any] = {"start": 1, "step": 1, "probe__max_epochs": 10}
@@ -52,6 +57,22 @@ def assert_measured(workdir: Path, metrics: pd.DataFrame) -> None:
 def test_they_are_right_as_often_as_was_measured(tmp_path: Path, mode: str) -> None:
     result = sweep(tmp_path, execution__mode=mode, probe__dropout=(0.5, 0.75))
     assert_measured(tmp_path, result.metrics)
+
+
+def test_an_adapted_backbone_predicts_by_its_own_features(tmp_path: Path) -> None:
+    images, backbone = coloured_images(), tiny_backbone(remat=True)
+    loaded, data = frozen_pool(images, backbone, batch_size=8), LoraData(images, backbone)
+    config = sweep_config()
+    config.learner, config.strategies, config.inits = "lora,frozen", "entropy", "random"
+    config.update({"seeds": 2, "rounds": 2, "start": 2, "step": 2, "full": True})
+    config.lora.update({"epochs": 3, "batch_size": 8, "images_at_once": 4})
+    result = run_sweep(config, loaded, images=data, workdir=tmp_path, progress=False)
+    assert_measured(tmp_path, result.metrics)
+    lora, frozen = kept(tmp_path).values()
+    assert lora["learner"].tolist() == ["lora", "lora"]
+    assert not np.array_equal(lora["predictions"], frozen["predictions"])
+    assert result.full is not None
+    assert set(result.full["learner"]) == {"frozen"}
 
 
 def test_a_file_says_all_that_its_reader_needs(tmp_path: Path) -> None:
