@@ -54,6 +54,7 @@ STRATEGIES = _Lazy(
         "uherding": "uherding",
         "tcm": "tcm",
         "falcun": "falcun",
+        "bait": "bait",
         "featdist": "featdist",
         "dropquery": "dropquery",
     }
