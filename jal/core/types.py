@@ -209,7 +209,8 @@ class Metrics:
     own: dict[str, Array] = field(default_factory=dict)
 
 
-def _no_cache(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Cache:
+def no_cache(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Cache:
+    """The `prepare` of a strategy that prepares nothing."""
     return ()
 
 
@@ -231,7 +232,7 @@ class Strategy(NamedTuple):
 
     select: Callable[[Key, View, Cache, StrategyState, int], tuple[Array, StrategyState]]
     start: Callable[[Key, View, Cache], StrategyState] = no_state
-    prepare: Callable[[Key, Pool, tuple[int, ...]], Cache] = _no_cache
+    prepare: Callable[[Key, Pool, tuple[int, ...]], Cache] = no_cache
 
 
 class Labelled(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -52,12 +53,35 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+_ALIGNMENT = 64  # bytes; an array that begins at such an address is taken by CPU devices as it lies
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An empty array that CPU devices read where it is: all of them share this one copy."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
 def place(array: Any, sharding: NamedSharding) -> jax.Array:
-    """A global array from the same host array on every process."""
+    """A global array from the same host array on every process.
+
+    On CPU devices one that all of them hold is there once, whatever their number.
+    """
     if jax.process_count() == 1:
+        shared = isinstance(array, np.ndarray) and sharding.is_fully_replicated
+        if shared and _on_cpu(sharding) and array.ctypes.data % _ALIGNMENT:
+            copy = aligned(array.shape, array.dtype)
+            copy[...] = array
+            array = copy
         return jax.device_put(array, sharding)
     host = np.asarray(array)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+
+def _on_cpu(sharding: NamedSharding) -> bool:
+    return bool(sharding.mesh.devices.flat[0].platform == "cpu")
 
 
 def fetch(array: jax.Array) -> np.ndarray:

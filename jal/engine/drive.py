@@ -103,6 +103,8 @@ def prepare_caches(
     spec = group.spec
 
     def of(kind: str, choice: Choice) -> Any:
+        if not selection.prepares(kind, choice):
+            return ()
         program = partial(programs.prepare, kind, choice, spec.batches, layout)
         return _once((kind, choice, spec.batches), program, pool, layout, prepared)
 
@@ -175,12 +177,9 @@ def run_rounds(
     runs = layout.spread((group.key_seeds(), group.first))
     shared = (pool, caches.strategy)
 
-    def begin() -> ALState:
-        program = programs.begin(spec.init, rounds.learner, spec.probe, spec.batches, layout)
-        state: ALState = program(runs, (pool, caches.init), 0)
-        if selection.has_state(spec.strategy):
-            state = programs.start(spec.strategy, spec.probe, layout)(state, shared, 0)
-        return state
+    first = programs.begin(spec.init, rounds.learner, spec.probe, spec.batches, layout)
+    start = programs.start(spec.strategy, spec.probe, layout)
+    starts = selection.has_state(spec.strategy)
 
     def ask(state: ALState, number: int) -> ALState:
         """The state with the batch of a round labelled."""
@@ -189,10 +188,12 @@ def run_rounds(
         return asked
 
     if snapshot is None:
-        done, state = 0, begin()
+        done, state = 0, first(runs, (pool, caches.init), 0)
+        state = start(state, shared, 0) if starts else state
     else:
-        done = snapshot.number
-        state = _restored(snapshot, jax.eval_shape(begin), layout)
+        done, abstract = snapshot.number, first.shapes(runs, (pool, caches.init))
+        abstract = start.shapes(abstract, shared) if starts else abstract
+        state = _restored(snapshot, abstract, layout)
         # A state after what was once the last round has not asked for another batch yet.
         if int(layout.collect(state.count)[0]) == sum(spec.batches[:done]) and done < spec.rounds:
             state = ask(state, done + 1)

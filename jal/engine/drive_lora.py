@@ -18,7 +18,8 @@ from jal.core.types import ALState, Array, Labelled, Learner, Metrics, Pool, Tra
 from jal.engine import dist
 from jal.engine.drive import Prepared, Rounds
 from jal.engine.group import Group
-from jal.engine.layout import Layout, over_runs
+from jal.engine.layout import Layout
+from jal.engine.mapped import over_runs
 from jal.engine.prefix import compute_prefix
 from jal.engine.programs import Program
 from jal.learners.lora.spec import PealSpec

@@ -1,25 +1,27 @@
-"""Runs one pure function over a leading axis of runs: mapped or vmapped, over devices and processes."""
+"""Where a leading axis of runs lies: mapped or vmapped, over devices and processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jal.core.types import Array, Pool
+from jal.core.types import Pool
 from jal.engine import dist
 from jal.engine.config import MODES
 from jal.errors import JalError
-from jal.ops.chunks import ROWS, rows_over
+from jal.ops.chunks import ROWS
 
 AXIS = "runs"
+_ROOM = 16  # runs that a roomy layout has room for, and how that grows
+_GROWTH = 4
+_ROOMY_DEVICES = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Layout:
       mesh: the devices, on one axis: that of the runs, or that of the pool's rows.
       shards_pool: the devices share the rows of the pool out, and all work on every run; otherwise
         each holds the pool, and has runs of its own.
+      roomy: there is room for more runs than these, so that most numbers of runs share their programs.
     """
 
     runs: int
@@ -42,6 +45,14 @@ class Layout:
     dealt: int
     mesh: Mesh
     shards_pool: bool = False
+    roomy: bool = False
+
+    @property
+    def static(self) -> tuple[Any, ...]:
+        """What of it is part of a compiled program."""
+        axes = tuple(zip(self.mesh.axis_names, self.mesh.devices.shape, strict=True))
+        ids = tuple(int(device.id) for device in self.mesh.devices.flat)
+        return self.mode, self.chunk, self.local, axes, ids, self.shards_pool
 
     @property
     def local(self) -> int:
@@ -51,6 +62,11 @@ class Layout:
         the last bits, and a run must give the same picks alone as beside others.
         """
         share = -(-self.runs // self.dealt)
+        if self.roomy:
+            room = _ROOM
+            while room < self.runs:
+                room *= _GROWTH
+            share = max(share, -(-room // self.mesh.size))
         chunks = -(-share // self.chunk)
         return (max(2, chunks) if self.mode == "map" else chunks) * self.chunk
 
@@ -140,6 +156,7 @@ def make_layout(
     devices: int = 0,
     *,
     shard_pool: bool = False,
+    roomy: bool = False,
 ) -> Layout:
     """Lays `runs` runs out over the devices (of all processes).
 
@@ -149,6 +166,7 @@ def make_layout(
       chunk: with "vmap", how many runs at once (0: all that a device holds).
       devices: how many devices to use (0: all, but no more than there are runs).
       shard_pool: share out the pool's rows, not the runs; the mode is then "vmap".
+      roomy: in map mode, make room for more runs: a run that is not there costs its memory but no time.
 
     Raises:
       JalError: on an unknown mode, more devices than there are, or map mode with a shared-out pool.
@@ -172,123 +190,21 @@ def make_layout(
         mode = "map" if available[0].platform == "cpu" else "vmap"
     share = -(-runs // dealt)
     chunk = 1 if mode == "map" else min(chunk or share, share)
-    # A program for one device is compiled otherwise than one for several, which changes the last bits:
-    # in map mode a second device idles rather than not be there.
-    size = max(dealt, min(2, len(available))) if mode == "map" else dealt
+    roomy = roomy and mode == "map"
+    size = dealt
+    if mode == "map":
+        # A program for one device is compiled otherwise than one for several, which changes the last
+        # bits: a second device idles rather than not be there.
+        size = max(dealt, min(2, len(available)))
+    if roomy:
+        within = devices or len(available)
+        size = max(size, min(within, _ROOMY_DEVICES), min(within, 1 << (dealt - 1).bit_length()))
     if jax.process_count() > 1:
         size = len(available)  # no process may sit out
-    return Layout(runs, mode, chunk, dealt, _mesh(available[:size], AXIS))
+    return Layout(runs, mode, chunk, dealt, _mesh(available[:size], AXIS), roomy=roomy)
 
 
 def _mesh(devices: list[jax.Device], axis: str) -> Mesh:
     return jax.make_mesh(
         (len(devices),), (axis,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,)
     )
-
-
-def _blank(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros, also of a typed key's dtype."""
-    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.broadcast_to(jax.random.key(0), shape)
-    return jnp.zeros(shape, dtype)
-
-
-class Program:
-    """A compiled function over a leading axis of runs, as `over_runs` makes it."""
-
-    def __init__(self, jitted: Any, active: Array) -> None:
-        self._jitted, self._active = jitted, active
-
-    def __call__(self, batched: Any, shared: Any, index: int | Array) -> Any:
-        """The outputs for these inputs; the index is traced."""
-        return self._jitted(self._active, batched, shared, np.int32(index))
-
-    def lower(self, batched: Any, shared: Any) -> jax.stages.Lowered:
-        """The program for inputs of these shapes, to be compiled and looked at."""
-        return self._jitted.lower(self._active, batched, shared, np.int32(0))
-
-
-def over_runs(function: Callable[[Any, Any, Any], Any], layout: Layout) -> Callable[..., Any]:
-    """`program(batched, shared, traced) -> batched outputs`, compiled.
-
-    Args:
-      function: `(one run's inputs, shared inputs, i32[]) -> outputs`, pure.
-      layout: where the runs go.
-
-    Returns:
-      A jitted function of inputs with a leading axis of `layout.padded` (from `Layout.spread`), of
-      inputs that all runs share (`Layout.share`), and of one traced integer (a round's index).
-    """
-    once = jax.jit(function)  # so that asking for its output shapes does not trace it twice
-    chunk, local = layout.chunk, layout.local
-
-    def chunk_of(batched: Any, shared: Any, index: Array) -> Any:
-        if chunk == 1:
-            row = jax.tree.map(lambda leaf: leaf[0], batched)
-            return jax.tree.map(lambda leaf: leaf[None], once(row, shared, index))
-        return jax.vmap(once, in_axes=(0, None, None))(batched, shared, index)
-
-    def on_device(active: Array, batched: Any, shared: Any, index: Array) -> Any:
-        if chunk == local:
-            return chunk_of(batched, shared, index)
-
-        def take(position: Array) -> Any:
-            return jax.tree.map(
-                lambda leaf: lax.dynamic_slice_in_dim(leaf, position * chunk, chunk), batched
-            )
-
-        shapes = jax.eval_shape(lambda: chunk_of(take(jnp.int32(0)), shared, index))
-        outputs = jax.tree.map(lambda leaf: _blank((local, *leaf.shape[1:]), leaf.dtype), shapes)
-
-        def step(position: Array, outputs: Any) -> Any:
-            new = chunk_of(take(position), shared, index)
-            return jax.tree.map(
-                lambda into, value: lax.dynamic_update_slice_in_dim(
-                    into, value, position * chunk, 0
-                ),
-                outputs,
-                new,
-            )
-
-        # The trip count is data: one compiled body whatever the number of runs, and padding is free.
-        return lax.fori_loop(0, (active[0] + chunk - 1) // chunk, step, outputs)
-
-    if layout.shards_pool:
-        return _over_shared_out_pool(on_device, layout)
-    sharded = jax.shard_map(
-        on_device,
-        mesh=layout.mesh,
-        in_specs=(P(AXIS), P(AXIS), P(), P()),
-        out_specs=P(AXIS),
-        check_vma=False,
-    )
-    with jax.ensure_compile_time_eval():  # the program may first be asked for its shapes only
-        active = dist.place(layout.active(), NamedSharding(layout.mesh, P(AXIS)))
-    return Program(jax.jit(sharded), active)
-
-
-def _over_shared_out_pool(on_device: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
-    """As `over_runs`, where all devices work on every run, each with its rows of the pool."""
-    body = with_pool(lambda shared, *rest: on_device(*rest[:2], shared, *rest[2:]), layout)
-    whole = NamedSharding(layout.mesh, P())
-    program = jax.jit(body, out_shardings=whole)
-    active = layout.active()
-    return lambda batched, shared, index: program(shared, active, batched, np.int32(index))
-
-
-def with_pool(function: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
-    """`function(shared, *rest)` where any pool in `shared` came from `Layout.share_pool`."""
-    if not layout.shards_pool:
-        return function
-
-    def trim(leaf: Any) -> Any:
-        if isinstance(leaf, Pool):
-            return replace(leaf, features=leaf.features[: leaf.labels.shape[0]])
-        return leaf
-
-    def trimmed(shared: Any, *rest: Any) -> Any:
-        with rows_over(layout.mesh):
-            shared = jax.tree.map(trim, shared, is_leaf=lambda leaf: isinstance(leaf, Pool))
-            return function(shared, *rest)
-
-    return trimmed

@@ -14,11 +14,10 @@ from jal import experiment, selection
 from jal.core.metrics import Own
 from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
 from jal.core.types import ALState, Array, Hyper, Learner, Metrics, Pool, Probe, RunKeys
-from jal.engine.layout import Layout, over_runs, with_pool
+from jal.engine.layout import Layout
+from jal.engine.mapped import Program, on_pool, over_runs
 from jal.learners import probe
 from jal.learners.propagate import Graph, build_graph
-
-Program = Callable[..., Any]  # as `jal.engine.layout.over_runs` returns
 
 
 def _keys(seeds: RunKeys) -> RunKeys:
@@ -37,7 +36,7 @@ def begin(
         cache = cache if first is None else first
         return experiment.begin(made, learner, spec, batches, _keys(seeds), pool, cache)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("begin", init, learner, spec, batches))
 
 
 @lru_cache(maxsize=256)
@@ -48,7 +47,7 @@ def start(strategy: Choice, spec: ProbeSpec, layout: Layout) -> Program:
     def program(state: ALState, shared: tuple[Pool, Any], _: Array) -> ALState:
         return experiment.start_strategy(made, spec, state, *shared)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("start", strategy, spec))
 
 
 @lru_cache(maxsize=256)
@@ -59,7 +58,7 @@ def fit(learner: Learner, size: int, layout: Layout, own: Own = ()) -> Program:
         (state, hyper), (pool, graph) = run, shared
         return experiment.fit_and_measure(learner, size, state, pool, hyper, index, graph, own)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("fit", learner, size, own))
 
 
 @lru_cache(maxsize=256)
@@ -75,7 +74,7 @@ def query(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
         features = pool.features if own is None else own
         return experiment.query(made, spec, k, state, features, pool, hyper, cache, index)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("query", strategy, spec, k))
 
 
 @lru_cache(maxsize=16)
@@ -88,7 +87,7 @@ def predict(layout: Layout) -> Program:
         found = jnp.argmax(probe.logits(head, features), axis=1)
         return found.astype(np.min_scalar_type(max(pool.num_classes - 1, 0)))
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("predict",))
 
 
 @lru_cache(maxsize=64)
@@ -99,7 +98,7 @@ def fit_all(learner: Learner, spec: ProbeSpec, layout: Layout, own: Own = ()) ->
         (seeds, hyper), (pool, graph) = run, shared
         return experiment.fit_all(learner, spec, _keys(seeds), pool, hyper, graph, own)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("fit_all", learner, spec, own))
 
 
 @lru_cache(maxsize=16)
@@ -113,18 +112,24 @@ def whole(spec: ExperimentSpec, learner: Learner, layout: Layout, own: Own = ())
         caches = caches if first is None else caches._replace(init=first)
         return run_experiment(_keys(seeds), pool, caches, hyper)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("whole", spec, learner, own))
 
 
 @lru_cache(maxsize=64)
-def prepare(kind: str, choice: Choice, batches: tuple[int, ...], layout: Layout) -> Program:
+def prepare(
+    kind: str, choice: Choice, batches: tuple[int, ...], layout: Layout
+) -> Callable[[Pool], Any]:
     """`pool -> cache` of an "init" or a "strategy"."""
     make = selection.make_init if kind == "init" else selection.make_strategy
     made = make(choice)
-    return jax.jit(with_pool(lambda pool: experiment.prepare(made, pool, batches), layout))
+    return on_pool(
+        lambda pool: experiment.prepare(made, pool, batches),
+        layout,
+        ("prepare", kind, choice, batches),
+    )
 
 
 @lru_cache(maxsize=8)
-def graph(spec: PropagationSpec, layout: Layout) -> Program:
+def graph(spec: PropagationSpec, layout: Layout) -> Callable[[Pool], Graph]:
     """`pool -> Graph` for label propagation."""
-    return jax.jit(with_pool(lambda pool: build_graph(pool.features, spec), layout))
+    return on_pool(lambda pool: build_graph(pool.features, spec), layout, ("graph", spec))

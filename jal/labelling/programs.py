@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jal import experiment, selection
 from jal.core.spec import Choice, ProbeSpec
 from jal.core.types import ALState, Array, Hyper, Labelled, Learner, Pool, Probe, RunKeys
-from jal.engine.layout import Layout, over_runs
-from jal.engine.programs import Program
+from jal.engine.layout import Layout
+from jal.engine.mapped import Program, over_runs
 from jal.learners import probe as probes
 from jal.ops.chunks import map_rows
 

@@ -11,6 +11,13 @@ from jal.core.types import Array, Hyper, Key, Labelled, Learner, LearnerState, P
 from jal.learners import probe
 from jal.learners.propagate import Graph, propagate
 
+_RECIPES: dict[Learner, ProbeSpec] = {}
+
+
+def recipe_of(learner: Learner) -> ProbeSpec | None:
+    """The spec that a learner was made of by `frozen`; None where it is another."""
+    return _RECIPES.get(learner)
+
 
 @lru_cache(maxsize=64)  # one object a recipe, so that programs made of it are shared
 def frozen(spec: ProbeSpec) -> Learner:
@@ -41,4 +48,6 @@ def frozen(spec: ProbeSpec) -> Learner:
         head, epochs = probe.fit(key, inputs, labels, valid, hyper, spec, classes, weights)
         return Trained((), head, epochs)
 
-    return Learner(start, train)
+    learner = Learner(start, train)
+    _RECIPES[learner] = spec
+    return learner

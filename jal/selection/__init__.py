@@ -24,6 +24,7 @@ from jal.selection.choices import (
     is_text,
     make_init,
     make_strategy,
+    prepares,
 )
 from jal.selection.registry import names, register_init, register_strategy
 
@@ -45,6 +46,7 @@ __all__ = [
     "make_init",
     "make_strategy",
     "names",
+    "prepares",
     "register_init",
     "register_strategy",
 ]

@@ -202,6 +202,14 @@ def is_init_of(init: Choice, strategy: Choice) -> bool:
     return init.factory is not None or find("init", init.name) is find("strategy", strategy.name)
 
 
+def prepares(kind: str, choice: Choice) -> bool:
+    """Whether the "init" or "strategy" does work per pool."""
+    from jal.core.types import no_cache
+
+    make = make_init if kind == "init" else make_strategy
+    return make(choice).prepare is not no_cache
+
+
 def has_state(choice: Choice) -> bool:
     """Whether the strategy keeps a state of its own during a run."""
     from jal.core.types import no_state

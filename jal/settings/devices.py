@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from functools import cache
 from pathlib import Path
+
+_keeps_programs = False
 
 
 def _cpu_devices(asked: int) -> int:
@@ -34,9 +37,33 @@ def configure_jax(devices: int = 0) -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "jal" / "xla"))
+    global _keeps_programs
+    _keeps_programs = True
     # The cache only saves time: where it cannot be read or written, programs are compiled anew.
     warnings.filterwarnings(
         "ignore", message="Error (reading|writing) persistent compilation cache"
     )
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def programs_folder() -> Path | None:
+    """Where compiled programs are kept, inside jax's cache; None where they are not.
+
+    Commands keep them. A process that somebody else's code runs in has settings of its own.
+    """
+    import jax
+
+    home = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if not _keeps_programs or not home or "://" in str(home) or not hasattr(os, "getuid"):
+        return None
+    return _made(Path(home) / "jal-programs")
+
+
+@cache
+def _made(folder: Path) -> Path | None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder

@@ -247,6 +247,7 @@ def layout_of(execution: ConfigDict, group: Group) -> Layout:
         execution.chunk,
         execution.devices,
         shard_pool=execution.shard_pool,
+        roomy=group.lora is None,  # adapted features are too large to have room for more
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper
-from jal.engine.layout import make_layout, over_runs
+from jal.engine.layout import make_layout
+from jal.engine.mapped import over_runs
 from jal.errors import JalError
 from jal.learners import probe
 

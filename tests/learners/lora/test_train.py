@@ -18,7 +18,8 @@ from jal.backbones import vit
 from jal.backbones.adapters import merge
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper, Labelled, Learner, Pool
-from jal.engine.layout import make_layout, over_runs
+from jal.engine.layout import make_layout
+from jal.engine.mapped import over_runs
 from jal.learners import probe
 from jal.learners.lora.spec import PealSpec
 from jal.learners.lora.train import LoraState, learning_rate, make_lora_learner, make_prefix

@@ -1,0 +1,204 @@
+"""Compiled programs kept on disk, so that another process runs them without tracing them again.
+
+jax's own cache on disk spares a process the compilation of what it has traced; tracing is most of what is
+left of a small sweep. What is kept here is found before anything is traced: by a text that says what the
+program is, by jal's and jax's code, and by the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jal.core.spec import Choice
+from jal.core.types import Learner
+from jal.learners.frozen import recipe_of
+from jal.schema import fingerprint, write_atomically
+from jal.selection.builtin import BUILT_IN
+from jal.settings.devices import programs_folder
+
+LIMIT = 2**30  # bytes on disk; those used longest ago go first
+_CODE = ("core", "ops", "learners", "selection", "engine", "experiment.py")  # what is traced
+_HEAD = hashlib.sha256().digest_size
+
+
+def text_of(static: Any) -> str | None:
+    """What tells a program from all others of this code, or None where a part is not jal's own.
+
+    Args:
+      static: what the program was made of: specs, choices, the frozen learner, numbers, tuples of these.
+    """
+    if isinstance(static, Learner):
+        recipe = recipe_of(static)
+        return None if recipe is None else text_of(("frozen", recipe))
+    if isinstance(static, Choice) and not any(static.name in known for known in BUILT_IN.values()):
+        return None
+    if is_dataclass(static) and not isinstance(static, type):
+        parts = [type(static).__name__, *(getattr(static, each.name) for each in fields(static))]
+    elif isinstance(static, tuple):
+        parts = list(static)
+    elif static is None or isinstance(static, str | int | float | bool):
+        return repr(static)
+    else:
+        return None
+    texts = [text_of(part) for part in parts]
+    return None if None in texts else f"({', '.join(map(str, texts))})"
+
+
+class Kept:
+    """A jitted function whose executables are taken from the disk, or made and put there.
+
+    Args:
+      jitted: as `jax.jit` returns it.
+      text: as `text_of` gives it, the layout included; None, or no folder to keep programs in: the
+        function is called as it is.
+      devices: those that it runs on, in order.
+    """
+
+    def __init__(self, jitted: Any, text: str | None, devices: Sequence[jax.Device]) -> None:
+        self.jitted = jitted
+        self._text = text
+        self._devices = devices
+        self._ready: dict[Any, Any] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The outputs for these arrays."""
+        folder = programs_folder()
+        if self._text is None or folder is None:
+            return self.jitted(*arguments)
+        leaves, structure = jax.tree.flatten(arguments)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            return self.jitted(*arguments)
+        shapes = tuple((np.shape(leaf), leaf.dtype, _place(leaf)) for leaf in leaves)
+        program = self._ready.get((structure, shapes))
+        if program is None:
+            key = fingerprint((self._text, structure, shapes, _surroundings()))
+            program = _load(folder, key, arguments, self._devices)
+            program = program or self._make(folder, key, arguments)
+            self._ready[structure, shapes] = program
+        return program(*arguments)
+
+    def _make(self, folder: Path, key: str, arguments: Any) -> Any:
+        """Compiles, and keeps what came of it; where that fails, the function as it is."""
+        from jax.experimental import serialize_executable
+        from jax.experimental.compilation_cache import compilation_cache
+
+        if not _is_ours(folder):
+            return self.jitted
+        lowered = self.jitted.lower(*arguments)
+        # An executable that jax's cache gave cannot be written again, so that cache is left out.
+        caching = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
+        try:
+            jax.config.update("jax_enable_compilation_cache", False)
+            compilation_cache.reset_cache()
+            program = lowered.compile()
+        finally:
+            jax.config.update("jax_enable_compilation_cache", caching)
+            compilation_cache.reset_cache()
+        with suppress(Exception):  # keeping it only saves time
+            content, _, tree = serialize_executable.serialize(program)
+            outputs = jax.tree.unflatten(tree, range(tree.num_leaves))
+            _save(folder, key, pickle.dumps((content, outputs)))
+        return program
+
+
+def _place(leaf: Any) -> str:
+    """Where an array lies: a program is compiled for that."""
+    sharding = getattr(leaf, "sharding", None)
+    return "" if sharding is None else f"{sharding} {leaf.committed}"
+
+
+def _load(folder: Path, key: str, arguments: Any, devices: Sequence[jax.Device]) -> Any:
+    """The program of a key, or None: where there is none, or not a whole one, or one of somebody else."""
+    path = folder / key
+    if not (_is_ours(folder) and _is_ours(path)):
+        return None
+    from jax.experimental import serialize_executable
+
+    clock = time.perf_counter()
+    with suppress(Exception):  # whatever is wrong with a file, the program is made anew
+        kept = path.read_bytes()
+        digest, kept = kept[:_HEAD], kept[_HEAD:]
+        if hashlib.sha256(kept).digest() == digest:
+            content, outputs = pickle.loads(kept)  # written by this user alone
+            program = serialize_executable.deserialize_and_load(
+                content,
+                jax.tree.structure((arguments, {})),
+                jax.tree.structure(outputs),
+                execution_devices=devices,
+            )
+            os.utime(path)
+            # Counted with what jax itself takes for its programs.
+            event = "/jax/core/compile/kept_program_duration"
+            jax.monitoring.record_event_duration_secs(event, time.perf_counter() - clock)
+            return program
+    with suppress(OSError):
+        path.unlink()
+    return None
+
+
+def _save(folder: Path, key: str, content: bytes) -> None:
+    """Keeps a program, and room for it."""
+    write_atomically(folder / key, hashlib.sha256(content).digest() + content)
+    known = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+    size = sum(path.stat().st_size for path in known)
+    for path in known:
+        if size <= LIMIT:
+            break
+        size -= path.stat().st_size
+        path.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is there, this user's own, and nobody else may write it: it will be executed."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+@cache
+def _surroundings() -> str:
+    """All else that a compiled program depends on: code, versions, settings, devices, processor."""
+    package = Path(__file__).parents[1]
+    files = sorted(
+        path
+        for name in _CODE
+        for path in ([package / name] if name.endswith(".py") else (package / name).rglob("*.py"))
+    )
+    settings = {
+        name: value
+        for name, value in sorted(jax.config.values.items())
+        if "cache" not in name and "log" not in name
+    }
+    device = jax.devices()[0]
+    return fingerprint(
+        [
+            *(path.read_bytes() for path in files),
+            *(jax.__version__, jax.lib.__version__, np.__version__, platform.python_version()),
+            *(device.client.platform_version, device.device_kind, len(jax.devices())),
+            *(settings, os.environ.get("XLA_FLAGS", ""), _processor()),
+        ]
+    )
+
+
+def _processor() -> str:
+    """What the processor is and can, as far as the system tells."""
+    with suppress(OSError):
+        told = Path("/proc/cpuinfo").read_text().splitlines()
+        names = ("model name", "flags", "Features", "CPU part")
+        return "\n".join(sorted({line for line in told if line.startswith(names)}))
+    return f"{platform.machine()} {platform.processor()}"
