@@ -78,6 +78,8 @@ def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int)
         return function(index, lax.dynamic_slice_in_dim(rows, start, size))
 
     def join(parts: Array) -> Array:
+        if not overlap:  # without a copy
+            return parts.reshape(-1, *parts.shape[2:])
         head = parts[:-1].reshape(-1, *parts.shape[2:])
         return jnp.concatenate([head, parts[-1, overlap:]])
 

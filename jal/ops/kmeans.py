@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -12,24 +11,18 @@ from jax import lax
 from jal.core.precision import PRECISION
 from jal.core.types import Array, Key
 from jal.ops.chunks import map_rows
+from jal.ops.device import a_step, most
 from jal.ops.distances import squared_distances, squared_norms
+from jal.ops.sample import Sample, Space, gather, over_blocks
 
 POINTS_PER_CLUSTER = 512
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
-_BLOCK = 512  # points a step
-_CENTROIDS = 64  # centroids a step, where not all are in use
-
-# From features f[R, D] to the vectors f32[R, E] that are clustered.
-Space = Callable[[Array], Array]
 
 
-class Sample(NamedTuple):
-    """Points gathered for training: f32[P, E], their squared norms f32[P]; the first `size` are real."""
-
-    points: Array
-    norms: Array
-    size: Array
+def _centroids() -> int:
+    """Centroids a step, where not all are in use."""
+    return a_step(cpu=64, accelerator=512)
 
 
 class _Lloyd(NamedTuple):
@@ -40,48 +33,12 @@ class _Lloyd(NamedTuple):
     converged: Array
 
 
-def gather(
-    key: Key,
-    features: Array,
-    mask: Array,
-    space: Space,
-    limit: int,
-    active_limit: Array | int | None = None,
-) -> Sample:
-    """At most `limit` rows of the pool where `mask`, in random order, mapped into `space`.
-
-    P is `limit` (or N, if smaller), rounded up to whole blocks; `active_limit` i32[] caps the number
-    of real points further.
-    """
-    size = min(limit, features.shape[0])
-    padded = -(-size // _BLOCK) * _BLOCK if size > _BLOCK else size
-    priority = jnp.where(mask, jax.random.uniform(key, mask.shape), 2.0)
-    rows = jnp.pad(jnp.argsort(priority)[:size], (0, padded - size))
-    points = space(features[rows])
-    real = jnp.minimum(mask.sum(), size)
-    real = real if active_limit is None else jnp.minimum(real, active_limit)
-    return Sample(points, squared_norms(points), real)
-
-
-def _over_blocks(sample: Sample, body: Callable, carry: tuple) -> tuple:
-    """Runs `body(carry, start, points, norms, valid)` over those blocks that hold real points."""
-    block = min(_BLOCK, sample.points.shape[0])
-
-    def step(index: Array, carry: tuple) -> tuple:
-        start = index * block
-        points = lax.dynamic_slice_in_dim(sample.points, start, block)
-        norms = lax.dynamic_slice_in_dim(sample.norms, start, block)
-        return body(carry, start, points, norms, start + jnp.arange(block) < sample.size)
-
-    return lax.fori_loop(0, (sample.size + block - 1) // block, step, carry)
-
-
 def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
     """k-means++ seeds f32[k, E]; those from `active` on are zero.
 
     Each next seed is drawn with probability proportional to the squared distance to the nearest seed
     (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. The sample is
-    in random order, so its first point is a uniform draw.
+    drawn at random, so its first point is a uniform draw.
     """
     capacity, dimension = sample.points.shape
     first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
@@ -96,16 +53,17 @@ def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
             smaller = jnp.where(valid, jnp.minimum(old, new), 0)
             return (lax.dynamic_update_slice_in_dim(nearest, smaller, start, 0),)
 
-        (nearest,) = _over_blocks(sample, update, (nearest,))
+        (nearest,) = over_blocks(sample, update, (nearest,))
         cumulative = jnp.cumsum(jnp.where(jnp.arange(capacity) < sample.size, nearest, 0))
         uniform = jax.random.uniform(jax.random.fold_in(key, index))
         drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
         anywhere = (uniform * sample.size).astype(jnp.int32)
         chosen = jnp.where(cumulative[-1] > 0, drawn, anywhere)
         chosen = jnp.clip(chosen, 0, jnp.maximum(sample.size - 1, 0))
-        return centroids.at[index].set(sample.points[chosen]), nearest
+        place = jnp.where(index < active, index, k)
+        return centroids.at[place].set(sample.points[chosen], mode="drop"), nearest
 
-    return lax.fori_loop(1, active, add, (first, jnp.full(capacity, jnp.inf)))[0]
+    return lax.fori_loop(1, most(active), add, (first, jnp.full(capacity, jnp.inf)))[0]
 
 
 def _nearest(
@@ -116,7 +74,7 @@ def _nearest(
     Many centroids are taken in blocks, as many as are in use: the cost is that of the active ones.
     """
     k, norms = centroids.shape[0], squared_norms(points) if norms is None else norms
-    block = k if k <= 2 * _CENTROIDS else _CENTROIDS
+    block = k if k <= 2 * _centroids() else _centroids()
 
     def within(start: Array | int) -> tuple[Array, Array]:
         some = lax.dynamic_slice_in_dim(centroids, start, block)
@@ -133,7 +91,7 @@ def _nearest(
 
     if block == k:
         return within(0)
-    return lax.fori_loop(1, (active + block - 1) // block, closer, within(0))
+    return lax.fori_loop(1, most((active + block - 1) // block), closer, within(0))
 
 
 def _add_by_cluster(sums: Array, points: Array, nearest: Array) -> Array:
@@ -157,15 +115,19 @@ def _reseed_empty(
     centroids: Array, counts: Array, sample: Sample, distances: Array, is_active: Array
 ) -> Array:
     """Moves each empty active centroid onto one of the points farthest from theirs."""
-    k, capacity = centroids.shape[0], sample.points.shape[0]
     empty = (counts == 0) & is_active
 
-    def move() -> Array:
-        farthest = lax.top_k(distances, min(k, capacity))[1]
-        rank = jnp.minimum(jnp.cumsum(empty) - 1, farthest.shape[0] - 1)
-        return jnp.where(empty[:, None], sample.points[farthest[rank]], centroids)
+    def move(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        centroids, empty, distances = carry
+        place = jnp.where(empty.any(), jnp.argmax(empty), empty.shape[0])
+        farthest = jnp.argmax(distances)
+        return (
+            centroids.at[place].set(sample.points[farthest], mode="drop"),
+            empty.at[place].set(False, mode="drop"),
+            distances.at[farthest].set(-1),
+        )
 
-    return lax.cond(empty.any(), move, lambda: centroids)
+    return lax.fori_loop(0, most(empty.sum()), move, (centroids, empty, distances))[0]
 
 
 def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) -> Array:
@@ -176,7 +138,7 @@ def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) 
 
     Args:
       key: drives the seeding.
-      sample: the points, in random order.
+      sample: the points, drawn at random.
       k: the number of centroids, static.
       active: i32[], how many of them are in use (k by default); the rest are zero.
     """
@@ -201,7 +163,7 @@ def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) 
                 changed | jnp.any(valid & (nearest != before)),
             )
 
-        sums, counts, assigned, distances, inertia, changed = _over_blocks(
+        sums, counts, assigned, distances, inertia, changed = over_blocks(
             sample,
             accumulate,
             (
@@ -266,18 +228,23 @@ def nearest_members(assigned: Array, distances: Array, mask: Array, k: int) -> t
 
 
 def representatives(
-    key: Key, features: Array, mask: Array, space: Space, k: int
+    key: Key,
+    features: Array,
+    mask: Array,
+    space: Space,
+    k: int,
+    at_most: int | None = None,
 ) -> tuple[Array, Array]:
     """Clusters the rows where `mask` into k and returns the member nearest each centroid.
 
     At most 512·k rows (a random subset) train the centroids; all rows where `mask` compete to
-    represent them.
+    represent them. `at_most` says how many these can be, where that is known to be below N.
 
     Returns:
       positions i32[k], distinct, and sizes i32[k]; a cluster without members has position N and size 0.
     """
     gather_key, kmeans_key = jax.random.split(key)
-    sample = gather(gather_key, features, mask, space, POINTS_PER_CLUSTER * k)
+    sample = gather(gather_key, features, mask, space, POINTS_PER_CLUSTER * k, at_most=at_most)
     centroids = kmeans(kmeans_key, sample, k)
     assigned, distances = assign(features, space, centroids)
     return nearest_members(assigned, distances, mask, k)

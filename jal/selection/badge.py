@@ -10,9 +10,9 @@ from jal.core.precision import PRECISION
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.learners import probe
 from jal.ops.chunks import map_rows
+from jal.ops.device import may_hold
 from jal.ops.distances import squared_norms
-
-_HELD = 2**24  # residuals of the pool that may be held, in numbers
+from jal.selection.adapted import adapted_once
 
 
 def _residuals(view: View, rows: Array) -> Array:
@@ -23,8 +23,8 @@ def _residuals(view: View, rows: Array) -> Array:
 
 
 def _all_residuals(view: View) -> Array | None:
-    """The residuals of the whole pool where N·C is small enough to hold, else None."""
-    if view.features.shape[0] * view.num_classes > _HELD:
+    """The residuals of the whole pool where the device has room for them, else None."""
+    if not may_hold(4 * view.features.shape[0] * view.num_classes):
         return None
     return map_rows(lambda _, rows: _residuals(view, rows), view.features)
 
@@ -75,6 +75,7 @@ def badge() -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
+        view = adapted_once(view)
         norms, held = _squared_gradient_norms(view), _all_residuals(view)
         uniforms = jax.random.uniform(key, (k,))
 

@@ -9,18 +9,19 @@ from jax import lax
 from jal.core.types import Array, Key, View
 from jal.errors import JalError
 from jal.learners import probe
+from jal.ops.best import best, highest
 from jal.ops.chunks import map_rows
 from jal.ops.distances import normalise
-from jal.ops.kmeans import Space, representatives
+from jal.ops.kmeans import representatives
+from jal.ops.sample import Space
 
-_LOWEST = -3e38
+_LARGEST = float(jnp.finfo(jnp.float32).max)
 BALANCED_SHARE = 0.1  # of the available, by score, from which a balanced batch is taken
 
 
 def top_k(scores: Array, allowed: Array, k: int) -> Array:
     """i32[k]: the allowed positions of highest score, best first; at least k must be allowed."""
-    finite = jnp.maximum(scores.astype(jnp.float32), _LOWEST)
-    return lax.top_k(jnp.where(allowed, finite, -jnp.inf), k)[1]
+    return best(scores, allowed, k)
 
 
 def uniform(key: Key, allowed: Array, k: int) -> Array:
@@ -49,18 +50,28 @@ def fill(key: Key, first: Array, candidates: Array, allowed: Array, k: int) -> A
 
 
 def cluster_representatives(
-    key: Key, features: Array, candidates: Array, allowed: Array, space: Space, k: int
+    key: Key,
+    features: Array,
+    candidates: Array,
+    allowed: Array,
+    space: Space,
+    k: int,
+    at_most: int | None = None,
 ) -> Array:
     """i32[k]: the candidates nearest the centroids of k clusters of them, largest cluster first.
 
     Where there are fewer candidates (or fewer distinct ones) than k, all of them, then random picks.
+    `at_most` says how many candidates there can be, where that is known to be below N.
     """
     cluster_key, fill_key = jax.random.split(key)
-    positions, sizes = representatives(cluster_key, features, candidates, space, k)
-    return fill(fill_key, positions[jnp.argsort(-sizes)], candidates, allowed, k)
+    positions, sizes = representatives(cluster_key, features, candidates, space, k, at_most)
+    largest_first = lax.top_k(sizes, k)[1]
+    return fill(fill_key, positions[largest_first], candidates, allowed, k)
 
 
-def balanced_top_k(scores: Array, classes: Array, allowed: Array, k: int) -> Array:
+def balanced_top_k(
+    scores: Array, classes: Array, num_classes: int, allowed: Array, k: int
+) -> Array:
     """i32[k]: every class's best by score, then every class's second best, and so on.
 
     Taken from the best 10 % of the allowed rows (from the best k where those are more), as in PEAL
@@ -68,23 +79,37 @@ def balanced_top_k(scores: Array, classes: Array, allowed: Array, k: int) -> Arr
 
     Args:
       scores: f32[N], higher is better.
-      classes: i32[N].
+      classes: i32[N], below `num_classes`.
+      num_classes: C.
       allowed: bool[N], with at least k true.
       k: how many to return.
     """
-    rows = jnp.arange(scores.shape[0])
-    finite = jnp.maximum(scores.astype(jnp.float32), _LOWEST)
-    order = jnp.lexsort((rows, jnp.where(allowed, -finite, jnp.inf), ~allowed))
-    place = jnp.zeros_like(rows).at[order].set(rows)  # 0 for the best
+    total = scores.shape[0]
+    finite = jnp.clip(scores.astype(jnp.float32), -_LARGEST, _LARGEST)
     kept = jnp.maximum(k, jnp.ceil(BALANCED_SHARE * allowed.sum()).astype(jnp.int32))
-    candidate = allowed & (place < kept)
-    # Within its class, how many candidates are better: its turn.
-    by_class = jnp.lexsort((place, classes, ~candidate))
-    sorted_classes = classes[by_class]
-    begins = jnp.concatenate([jnp.array([True]), sorted_classes[1:] != sorted_classes[:-1]])
-    first = lax.cummax(jnp.where(begins, rows, 0))
-    turn = jnp.zeros_like(rows).at[by_class].set(rows - first)
-    return jnp.lexsort((place, turn, ~candidate))[:k].astype(jnp.int32)
+
+    def turn(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        picks, count, candidates = carry
+        own = jnp.where(candidates, classes, num_classes)
+        highest_score = jax.ops.segment_max(finite, own, num_classes + 1)
+        is_best = candidates & (finite == highest_score[own])
+        rows = jnp.where(is_best, jnp.arange(total), total)
+        first = jax.ops.segment_min(rows, own, num_classes + 1)[:num_classes]
+        # Of those without candidates the first is N; of equal scores the first row comes first.
+        present = first < total
+        score = jnp.where(present, finite[first], -jnp.inf)
+        better = (score[None] > score[:, None]) | (
+            (score[None] == score[:, None]) & (first[None] < first[:, None])
+        )
+        place = jnp.where(present, count + (better & present[None]).sum(axis=1), k)
+        picks = picks.at[place].set(first.astype(jnp.int32), mode="drop")
+        return picks, count + present.sum(), candidates.at[first].set(False, mode="drop")
+
+    def unfinished(carry: tuple[Array, Array, Array]) -> Array:
+        return carry[1] < k
+
+    start = jnp.zeros(k, jnp.int32), jnp.int32(0), highest(finite, allowed, kept)
+    return lax.while_loop(unfinished, turn, start)[0]
 
 
 def check_options(balanced: bool, oversample: int, typical: bool) -> None:
@@ -125,17 +150,16 @@ def by_score(
     """
     allowed = view.available
     if balanced:
-        return balanced_top_k(scores, predicted_classes(view), allowed, k)
+        return balanced_top_k(scores, predicted_classes(view), view.num_classes, allowed, k)
     if oversample == 1 and not typical:
         return top_k(scores, allowed, k)
-    # Finite, so that no score puts a row behind those that may not be picked.
-    order = jnp.argsort(jnp.where(allowed, -jnp.nan_to_num(scores, nan=_LOWEST), jnp.inf))
+    scores = jnp.nan_to_num(scores, nan=-_LARGEST)
     count = allowed.sum()
     budget = jnp.minimum(oversample * k, count)
     start = count // 2 - budget // 2 if typical else 0
+    candidates = highest(scores, allowed, start + budget) & ~highest(scores, allowed, start)
     if oversample == 1:
-        return lax.dynamic_slice_in_dim(order, start, k).astype(jnp.int32)
-    rank = jnp.arange(order.shape[0])
-    kept = (rank >= start) & (rank < start + budget)
-    candidates = jnp.zeros_like(allowed).at[order].set(kept)
-    return cluster_representatives(key, view.features, candidates, allowed, normalise, k)
+        return top_k(scores, candidates, k)
+    return cluster_representatives(
+        key, view.features, candidates, allowed, normalise, k, oversample * k
+    )

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jal.core.types import Array, Key
-from jal.ops import kmeans as cluster
 from jal.ops.distances import normalise
+from jal.ops.kmeans import POINTS_PER_CLUSTER, assign, kmeans
+from jal.ops.sample import gather
 
 
 def cluster_pool(key: Key, features: Array, k: int, active: Array | int | None = None) -> Array:
@@ -21,7 +22,7 @@ def cluster_pool(key: Key, features: Array, k: int, active: Array | int | None =
     """
     gather_key, kmeans_key = jax.random.split(key)
     active = k if active is None else active
-    everything, limit = jnp.ones(features.shape[0], bool), cluster.POINTS_PER_CLUSTER
-    sample = cluster.gather(gather_key, features, everything, normalise, limit * k, limit * active)
-    centroids = cluster.kmeans(kmeans_key, sample, k, active)
-    return cluster.assign(features, normalise, centroids, active)[0]
+    everything, limit = jnp.ones(features.shape[0], bool), POINTS_PER_CLUSTER
+    sample = gather(gather_key, features, everything, normalise, limit * k, limit * active)
+    centroids = kmeans(kmeans_key, sample, k, active)
+    return assign(features, normalise, centroids, active)[0]

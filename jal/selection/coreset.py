@@ -7,8 +7,10 @@ from jax import lax
 
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.learners import probe
-from jal.ops.chunks import map_rows, over_true
+from jal.ops.chunks import map_rows
 from jal.ops.distances import squared_distances, squared_norms
+from jal.selection.adapted import adapted_once
+from jal.selection.labelled import over_labelled
 
 _LABELLED_BLOCK = 256
 
@@ -26,7 +28,7 @@ def _distances_to_labelled(view: View) -> Array:
         return jnp.minimum(nearest, map_rows(chunk, view.features))
 
     start = jnp.full(view.labelled.shape, jnp.inf)
-    return over_true(view.labelled, block, start, _LABELLED_BLOCK)
+    return over_labelled(view, block, start, _LABELLED_BLOCK)
 
 
 def coreset() -> Strategy:
@@ -38,6 +40,7 @@ def coreset() -> Strategy:
     def select(
         key: Key, view: View, cache: Cache, state: StrategyState, k: int
     ) -> tuple[Array, StrategyState]:
+        view = adapted_once(view)
         norms = map_rows(
             lambda _, rows: squared_norms(probe.embed(view.probe, rows)), view.features
         )
@@ -46,7 +49,9 @@ def coreset() -> Strategy:
             picks, nearest, allowed = carry
             chosen = jnp.argmax(jnp.where(allowed, nearest, -1)).astype(jnp.int32)
             centre = probe.embed(view.probe, view.features[chosen][None])
-            products = probe.project(view.probe, view.features, centre)[0]
+            products = map_rows(
+                lambda _, rows: probe.project(view.probe, rows, centre)[0], view.features
+            )
             distances = jnp.maximum(norms + norms[chosen] - 2 * products, 0)
             return (
                 picks.at[index].set(chosen),

@@ -9,7 +9,7 @@ from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.learners import probe
 from jal.ops.distances import normalise
-from jal.ops.kmeans import Space
+from jal.ops.sample import Space
 from jal.selection import batches, scores
 
 SPACES = ("embedding", "features")

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jal.core.precision import PRECISION
 from jal.core.types import Array, View
-from jal.ops.chunks import over_true
-from jal.ops.kmeans import Space
+from jal.ops.sample import Space
+from jal.selection.labelled import over_labelled
 
 _BLOCK = 256
 
@@ -29,5 +29,5 @@ def class_means(view: View, space: Space) -> tuple[Array, Array]:
 
     width = jax.eval_shape(space, view.features[:1]).shape[1]
     zeros = jnp.zeros((view.num_classes, width)), jnp.zeros(view.num_classes)
-    sums, counts = over_true(view.labelled, add, zeros, _BLOCK)
+    sums, counts = over_labelled(view, add, zeros, _BLOCK)
     return sums / jnp.maximum(counts, 1)[:, None], counts > 0

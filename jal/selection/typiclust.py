@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -9,13 +10,13 @@ from jax import lax
 
 from jal.core.types import Array, Cache, Key, Strategy, View
 from jal.errors import JalError
-from jal.ops.chunks import over_true
+from jal.ops.best import positions
+from jal.ops.device import a_step, any_of_all, most
 from jal.ops.distances import normalise, squared_distances
-from jal.selection import batches
+from jal.ops.grouped import sampled_rows
 from jal.selection.clusters import cluster_pool
 
-_ROWS = 256
-_COLUMNS = 1024
+_FARTHEST = 3e38  # a row without fellows, before those that may not be picked
 
 
 class Clustering(NamedTuple):
@@ -30,49 +31,61 @@ class Clustering(NamedTuple):
     clusters: Array
 
 
-def neighbour_distances(features: Array, members: Array, neighbours: int) -> Array:
-    """f32[N]: summed squared distance of each member to its nearest fellow members; inf elsewhere.
+def neighbour_distances(features: Array, rows: Array, valid: Array, neighbours: int) -> Array:
+    """f32[P]: summed squared distance of each valid row to its nearest fellows; inf elsewhere.
 
-    To min(neighbours, half the number of members) others; the member itself, at distance 0 in the mean
-    that defines typicality, adds nothing to the sum. Only the members' own pairs are formed, a tile at
-    a time.
+    To min(neighbours, half the number of valid rows) others; the row itself, at distance 0 in the mean
+    that defines typicality, adds nothing to the sum. Pairs are formed a tile at a time, as many as
+    there are tiles with valid rows.
 
     Args:
       features: f[N, D]; the distances are those of the normalised rows.
-      members: bool[N].
+      rows: i32[P], distinct positions where valid.
+      valid: bool[P].
       neighbours: at most how many.
     """
-    count = members.sum()
-    wanted = jnp.minimum(neighbours, count // 2)
+    total = rows.shape[0]
+    wanted = jnp.minimum(neighbours, valid.sum() // 2)
+    end = (jnp.arange(1, total + 1) * valid).max()  # nothing is valid from here on
 
-    def block(sums: Array, rows: Array, valid: Array) -> Array:
-        left = normalise(features[rows])
+    def over(size: int, body: Callable[[Array, Array, Array], Array], carry: Array) -> Array:
+        """`carry = body(carry, where, fresh)` over the places up to the last valid one."""
 
-        def step(nearest: Array, columns: Array, fresh: Array) -> Array:
-            right = normalise(features[columns])
-            squared = squared_distances(left, right)
-            others = fresh & (columns != rows[:, None])
-            squared = jnp.where(others, squared, jnp.inf)
+        def step(index: Array, carry: Array) -> Array:
+            where = jnp.minimum(index * size, total - size) + jnp.arange(size)
+            return body(carry, where, valid[where] & (where >= index * size))
+
+        return lax.fori_loop(0, most(-(-end // size)), step, carry)
+
+    def block(sums: Array, where: Array, fresh: Array) -> Array:
+        left, mine = normalise(features[rows[where]]), rows[where]
+
+        def tile(nearest: Array, others: Array, fresh: Array) -> Array:
+            squared = squared_distances(left, normalise(features[rows[others]]))
+            counted = fresh & (rows[others] != mine[:, None])
+            squared = jnp.where(counted, squared, jnp.inf)
             return -lax.top_k(-jnp.concatenate([nearest, squared], axis=1), neighbours)[0]
 
-        nothing = jnp.full((rows.shape[0], neighbours), jnp.inf)
-        nearest = over_true(members, step, nothing, _COLUMNS)
+        nothing = jnp.full((where.shape[0], neighbours), jnp.inf)
+        nearest = over(min(a_step(1024, 4096), total), tile, nothing)
         counted = jnp.where(jnp.arange(neighbours) < wanted, nearest, 0).sum(axis=1)
-        return sums.at[jnp.where(valid, rows, sums.shape[0])].set(counted, mode="drop")
+        return sums.at[where].min(jnp.where(fresh, counted, jnp.inf))
 
-    return over_true(members, block, jnp.full(members.shape, jnp.inf), _ROWS)
+    return over(min(a_step(256, 1024), total), block, jnp.full(total, jnp.inf))
 
 
-def _next_cluster(visits: Array, small: Array, rank: Array, left: Array) -> Array:
-    """i32[]: of the clusters with rows left: not small, then fewest visits, then lowest rank."""
+def _next_cluster(preferences: tuple[Array, ...], left: Array) -> Array:
+    """i32[]: of the clusters with rows left the one of least preferences i32[K], in their order."""
     usable = left > 0
-    for preference in (small.astype(jnp.int32), visits, rank):
+    for preference in preferences:
         best = jnp.where(usable, preference, jnp.iinfo(jnp.int32).max).min()
         usable &= preference == best
     return jnp.argmax(usable).astype(jnp.int32)
 
 
-def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -> Strategy:
+def typiclust(
+    *, neighbours: int = 20, smallest: int = 5, clusters: int = 500, within: int = 2048
+) -> Strategy:
     """TypiClust (Hacohen, Dekel & Weinshall, ICML 2022, section 3), on the normalised frozen features.
 
     The pool is clustered into as many clusters as there will be labels, at most `clusters`; the
@@ -80,10 +93,16 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
     its most typical sample: the one of least mean squared distance to its neighbours among what is
     still available there. Clusters are made anew each round until there are `clusters` of them.
 
+    Of a large cluster only a part is compared, so that the cost of a pick does not grow with the square
+    of the pool: of `within` rows or up to twice fewer, one drawn of each few that follow each other in
+    the pool. What is picked is then less typical of the whole cluster than what the paper's rule picks:
+    it lies among its most typical few per cent.
+
     Args:
       neighbours: how many nearest ones typicality looks at, at most half of what is left of a cluster.
       smallest: clusters of this size and below are asked only when the others have nothing left.
       clusters: the most clusters.
+      within: how many rows of a cluster typicality looks at; 0 for all, the paper's rule.
 
     Raises:
       JalError: on fewer than one neighbour or cluster, or a negative size.
@@ -92,6 +111,7 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
         ("neighbours", neighbours, 1),
         ("smallest", smallest, 0),
         ("clusters", clusters, 1),
+        ("within", within, 0),
     ):
         if value < least:
             raise JalError(f"typiclust: {name} is {value}; it must be at least {least}.")
@@ -102,28 +122,45 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
     def select(
         key: Key, view: View, cache: Cache, state: Clustering, k: int
     ) -> tuple[Array, Clustering]:
-        most = min(clusters, view.labelled.shape[0])
-        wanted = jnp.minimum(view.labelled.sum() + k, most).astype(jnp.int32)
-        state = lax.cond(
-            wanted == state.clusters,
-            lambda: state,
-            lambda: Clustering(
-                cluster_pool(view.clustering, view.pool_features, most, wanted), wanted
-            ),
-        )
+        total = view.labelled.shape[0]
+        highest = min(clusters, total)
+        wanted = jnp.minimum(view.labelled.sum() + k, highest).astype(jnp.int32)
+        anew = wanted != state.clusters
+
+        def cluster() -> Clustering:
+            assigned = cluster_pool(view.clustering, view.pool_features, highest, wanted)
+            return Clustering(jnp.where(anew, assigned, state.assigned), wanted)
+
+        # One branch also where runs are vmapped: mostly all of them keep theirs, or none does.
+        state = lax.cond(any_of_all(anew), cluster, lambda: state)
 
         def count(rows: Array) -> Array:
-            return jnp.zeros(most, jnp.int32).at[state.assigned].add(rows.astype(jnp.int32))
+            return jnp.zeros(highest, jnp.int32).at[state.assigned].add(rows.astype(jnp.int32))
 
-        sizes, left = count(jnp.ones_like(view.available)), count(view.available)
-        rank = jnp.argsort(jnp.lexsort((-sizes, count(view.labelled)))).astype(jnp.int32)
+        sizes, labelled = count(jnp.ones_like(view.available)), count(view.labelled)
+        small = (sizes <= smallest).astype(jnp.int32)
+        # At least half the width is filled: no cluster runs dry before its rows do.
+        width = max(within, 2 * k)
+        if within and width < total:
+            table = sampled_rows(key, state.assigned, view.available, highest, width)
+            left = (table < total).sum(axis=1, dtype=jnp.int32)
+        else:
+            table, left = None, count(view.available)
+
+        def members(asked: Array, allowed: Array) -> tuple[Array, Array]:
+            """Rows of a cluster i32[P], and which of them may be picked bool[P]."""
+            if table is None:
+                rows = positions(allowed & (state.assigned == asked), total)
+                return rows, rows < total
+            rows = table[asked]
+            return rows, (rows < total) & allowed[jnp.minimum(rows, total - 1)]
 
         def pick(index: Array, carry: tuple) -> tuple:
             picks, allowed, left, visits = carry
-            asked = _next_cluster(visits, sizes <= smallest, rank, left)
-            members = allowed & (state.assigned == asked)
-            distances = neighbour_distances(view.pool_features, members, neighbours)
-            chosen = batches.top_k(-distances, members, 1)[0]
+            asked = _next_cluster((small, visits, labelled, -sizes), left)
+            rows, valid = members(asked, allowed)
+            distances = neighbour_distances(view.pool_features, rows, valid, neighbours)
+            chosen = rows[jnp.argmin(jnp.where(valid, jnp.minimum(distances, _FARTHEST), jnp.inf))]
             return (
                 picks.at[index].set(chosen),
                 allowed.at[chosen].set(False),
@@ -131,7 +168,7 @@ def typiclust(*, neighbours: int = 20, smallest: int = 5, clusters: int = 500) -
                 visits.at[asked].add(1),
             )
 
-        nothing = jnp.zeros(k, jnp.int32), view.available, left, jnp.zeros(most, jnp.int32)
+        nothing = jnp.zeros(k, jnp.int32), view.available, left, jnp.zeros(highest, jnp.int32)
         return lax.fori_loop(0, k, pick, nothing)[0], state
 
     return Strategy(select, start)

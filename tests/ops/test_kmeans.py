@@ -36,7 +36,7 @@ def distances_of(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 kmeans = jax.jit(cluster.kmeans, static_argnums=2)
 find = jax.jit(cluster.representatives, static_argnums=(3, 4))
 seed_centres = jax.jit(cluster.seed, static_argnums=2)
-gather = jax.jit(cluster.gather, static_argnums=(3, 4))
+gather = jax.jit(cluster.gather, static_argnums=(3, 4, 6))
 assign = jax.jit(cluster.assign, static_argnums=1)
 
 
@@ -210,3 +210,43 @@ def test_normalise_keeps_a_zero_row() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(jax.jit(normalise)(rows), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
     assert jax.eval_shape(normalise, rows.astype(jnp.bfloat16)).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("limit", [64, 900, 10_000])
+def test_a_large_pool_is_drawn_from_without_a_sort(limit: int) -> None:
+    features = np.arange(9000, dtype=np.float32)[:, None]
+    mask = np.random.default_rng(0).random(9000) < 0.1
+    seen = np.zeros(9000, bool)
+    for trial in range(3):
+        sample = gather(jax.random.key(trial), features, mask, identity, limit, None, 1000)
+        size = int(sample.size)
+        assert size == min(limit, mask.sum())
+        assert sample.points.shape[0] <= 1024
+        rows = np.asarray(sample.points)[:size, 0].astype(int)
+        assert len(set(rows.tolist())) == size
+        assert mask[rows].all()
+        seen[rows] = True
+    assert seen.sum() > min(limit, mask.sum() - 1)  # other rows each time, where not all are drawn
+
+
+def test_the_first_of_a_large_pools_sample_is_a_uniform_draw() -> None:
+    features = jnp.arange(5000, dtype=jnp.float32)[:, None]
+    mask = np.isin(np.arange(5000), (3, 4, 5, 4000))
+    draw = jax.vmap(lambda key: cluster.gather(key, features, mask, identity, 4).points[0, 0])
+    first = np.asarray(jax.jit(draw)(jax.random.split(jax.random.key(0), 1000)))
+    for row in (3, 4, 5, 4000):
+        assert (first == row).mean() == pytest.approx(0.25, abs=4.5 * np.sqrt(0.1875 / 1000))
+
+
+def test_vmapped_runs_cluster_as_each_alone() -> None:
+    points = np.stack([clouds(seed, rows=700) for seed in range(3)])
+    sizes, keys = np.array([700, 90, 333]), jax.random.split(jax.random.key(0), 3)
+
+    def run(key: jax.Array, points: jax.Array, size: jax.Array) -> jax.Array:
+        padded = jnp.pad(points, ((0, 324), (0, 0)))
+        return cluster.kmeans(key, Sample(padded, jnp.square(padded).sum(axis=1), size), 7)
+
+    together = jax.jit(jax.vmap(run))(keys, points, sizes)
+    for row in range(3):
+        alone = jax.jit(run)(keys[row], points[row], sizes[row])
+        np.testing.assert_allclose(together[row], alone, atol=1e-4)

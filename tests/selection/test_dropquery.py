@@ -143,13 +143,14 @@ def certain_view(uncertain: list[int]) -> View:
     view = make_view(3, rows=40, labelled=0)
     features = np.where(np.isin(np.arange(40), uncertain), np.float32(0.01), np.float32(0))
     features = np.repeat(features[:, None], 7, axis=1)
-    head = view.probe.replace(
+    head = replace(
+        view.probe,
         kernel=np.tile(np.eye(5, dtype=np.float32)[1] * 1000, (7, 1)),
         bias=np.eye(5, dtype=np.float32)[0],
         mean=np.zeros(7, np.float32),
         variance=np.ones(7, np.float32),
     )
-    return view.replace(features=features, pool_features=features, probe=head)
+    return replace(view, features=features, pool_features=features, probe=head)
 
 
 def test_fewer_candidates_than_asked_are_all_taken_first() -> None:
@@ -167,12 +168,12 @@ def test_fewer_candidates_than_asked_are_all_taken_first() -> None:
 def test_no_candidate_at_all_is_a_random_batch() -> None:
     view = make_view(5, rows=30, labelled=3)
     # A head that reads nothing predicts its bias, whatever is dropped.
-    view = view.replace(probe=view.probe.replace(kernel=np.zeros((7, 5), np.float32)))
+    view = replace(view, probe=replace(view.probe, kernel=np.zeros((7, 5), np.float32)))
     made, k = strategy(), 6
     keys = jax.random.split(jax.random.key(0), 300)
 
     def pick(key: jax.Array) -> jax.Array:
-        return made.select(key, view.replace(clustering=key), (), (), k)[0]
+        return made.select(key, replace(view, clustering=key), (), (), k)[0]
 
     chosen = np.asarray(jax.jit(jax.vmap(pick))(keys))
     assert all(len(set(row)) == k for row in chosen.tolist())
@@ -186,7 +187,7 @@ def test_no_candidate_at_all_is_a_random_batch() -> None:
 
 def test_clusters_the_learners_features() -> None:
     view, key = make_view(6, rows=130), jax.random.key(6)
-    frozen = view.replace(pool_features=np.zeros((130, 7), np.float32))
+    frozen = replace(view, pool_features=np.zeros((130, 7), np.float32))
     assert picks(frozen, key) == picks(view, key)
 
 

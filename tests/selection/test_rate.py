@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def test_with_a_rate_of_its_own_a_strategy_draws(name: str) -> None:
 
 def test_a_strategy_of_ones_own_is_told_while_traced() -> None:
     view = make_view(0)
-    still = view.replace(probe=view.probe.replace(dropout=0.0))
+    still = replace(view, probe=replace(view.probe, dropout=0.0))
     select = make_strategy(Choice("bald")).select
     with pytest.raises(JalError, match="the probe's rate is 0"):
         jax.eval_shape(lambda key: select(key, still, (), (), 2), jax.random.key(0))
@@ -44,7 +46,7 @@ def test_the_rate_of_the_draws_is_the_one_that_is_given(name: str) -> None:
     key = jax.random.key(3)
 
     def picks(rate: float | None, own: float) -> list[int]:
-        seen = view.replace(probe=view.probe.replace(dropout=own))
+        seen = replace(view, probe=replace(view.probe, dropout=own))
         made = make_strategy(Choice(name, (*options, *((("rate", rate),) if rate else ()))))
         return np.asarray(made.select(key, seen, (), (), 5)[0]).tolist()
 

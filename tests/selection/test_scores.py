@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -96,7 +98,7 @@ def test_predictive_with_dropout_is_one_draw() -> None:
 def test_chunks_draw_masks_of_their_own() -> None:
     view = make_view(2, rows=CHUNK + 100)
     features = np.asarray(view.features)
-    same = view.replace(features=np.broadcast_to(features[0], features.shape))
+    same = replace(view, features=np.broadcast_to(features[0], features.shape))
     values = np.asarray(predictive(jax.random.key(2), same, scores.entropy, dropout=True))
     assert values.shape == (CHUNK + 100,)
     assert not np.allclose(values[:100], values[CHUNK:])

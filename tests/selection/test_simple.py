@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 from strategy_views import make_view, unit_rows
@@ -74,7 +76,7 @@ def test_centroid_picks_the_row_nearest_each_centroid() -> None:
 
 def test_centroid_reads_the_frozen_features() -> None:
     view, key = make_view(3, rows=80, labelled=0), jax.random.key(3)
-    adapted = view.replace(features=np.asarray(view.features)[::-1])
+    adapted = replace(view, features=np.asarray(view.features)[::-1])
     np.testing.assert_array_equal(
         centroid(key, adapted, (), (), 6)[0], centroid(key, view, (), (), 6)[0]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -67,8 +69,8 @@ def test_a_prediction_of_all_but_one_still_has_a_direction() -> None:
     kernel, bias = (
         np.float32(6) * np.asarray(part) for part in (view.probe.kernel, view.probe.bias)
     )
-    sharp = view.probe.replace(kernel=kernel, bias=bias)
-    view = view.replace(probe=sharp)
+    sharp = replace(view.probe, kernel=kernel, bias=bias)
+    view = replace(view, probe=sharp)
     doubt = 1 - probabilities_of(logits(view)).max(axis=1)
     # Rounds to certainty in float32, but leaves the float64 oracle digits enough.
     rounded = (doubt < 1e-8) & (doubt > 1e-12)

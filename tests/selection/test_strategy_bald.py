@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ def test_powerbald_adds_gumbel_noise_to_the_log_of_bald() -> None:
 
 def test_powerbald_draws_uniformly_where_nothing_informs() -> None:
     view = make_view(4, rows=40, labelled=0)
-    flat = view.replace(probe=view.probe.replace(kernel=np.zeros_like(view.probe.kernel)))
+    flat = replace(view, probe=replace(view.probe, kernel=np.zeros_like(view.probe.kernel)))
     select = compiled("powerbald").select
     first = [np.asarray(select(jax.random.key(s), flat, (), (), 1)[0]).item() for s in range(60)]
     assert len(set(first)) > 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -25,7 +27,8 @@ def view(rows: int = 40, classes: int = 4, seen: int = 3, seed: int = 0) -> View
     head = Probe(
         kernel, *(np.full(n, v, np.float32) for n, v in ((classes, 0), (5, 0), (5, 1))), 0.0
     )
-    return make_view(seed, rows, 5, classes).replace(
+    return replace(
+        make_view(seed, rows, 5, classes),
         features=features, pool_features=features, labelled=labelled, available=~labelled,
         labels=np.where(labelled, order % seen, -1), order=order, count=np.int32(9), probe=head,
     )  # fmt: skip
@@ -81,7 +84,7 @@ def test_balanced_picks_are_those_of_the_loop(k: int):
     scores[:5] = np.inf
     classes = random.choice(4, 200, p=[0.7, 0.1, 0.1, 0.1])
     allowed = random.random(200) < 0.8
-    picks = jax.jit(balanced_top_k, static_argnums=3)(scores, classes, allowed, k)
+    picks = jax.jit(balanced_top_k, static_argnums=(2, 4))(scores, classes, 4, allowed, k)
     assert picks.tolist() == balanced_oracle(scores, classes, allowed, k)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_radius_degrees_and_three_rounds_are_the_oracles(seed: int) -> None:
     state = start(key, view, cache)
     labelled = np.asarray(view.labelled).copy()
     for step in range(3):
-        at = view.replace(labelled=labelled, available=~labelled)
+        at = replace(view, labelled=labelled, available=~labelled)
         picks, state = select_in_order(jax.random.fold_in(key, step), at, cache, state, PICKS)
         for pick in picks.tolist():
             assert not labelled[pick]
@@ -97,7 +99,7 @@ def test_shuffled_ties_still_cover_the_most(seed: int) -> None:
 
 def test_pools_longer_than_a_tile_and_stored_in_half_precision() -> None:
     view, key = make_view(3, rows=2300, dimension=6, labelled=0), jax.random.key(3)
-    half = view.replace(pool_features=np.asarray(view.pool_features).astype(np.float16))
+    half = replace(view, pool_features=np.asarray(view.pool_features).astype(np.float16))
     cache = prepare(key, pool_of(half), ())
     units = unit_rows(half.pool_features)
     distances = np.sqrt(np.maximum(2 - 2 * units @ units.T, 0))
@@ -133,7 +135,7 @@ def test_rows_of_zeros_and_duplicates_are_covered_once() -> None:
     view = make_view(2, rows=40, labelled=0)
     features = np.array(view.pool_features)
     features[:5], features[5:12] = 0, features[5]
-    same = view.replace(features=features, pool_features=features)
+    same = replace(view, features=features, pool_features=features)
     narrow = compiled("probcover", delta=0.01)
     cache = narrow.prepare(jax.random.key(0), pool_of(same), ())
     assert np.asarray(cache.degrees)[:12].tolist() == [5] * 5 + [7] * 7

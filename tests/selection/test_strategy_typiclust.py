@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,12 +76,14 @@ def test_until_nothing_is_left_small_clusters_come_last(seed: int) -> None:
 
 def test_typicality_over_several_tiles() -> None:
     view = make_view(4, rows=2600, labelled=0)
-    members = np.random.default_rng(4).random(2600) < 0.8
-    sums = np.asarray(neighbour_distances(view.pool_features, jnp.asarray(members), 20))
-    units = unit_rows(view.pool_features)[members]
+    rows = np.random.default_rng(4).permutation(2600).astype(np.int32)
+    valid = np.random.default_rng(5).random(2600) < 0.8
+    among = jax.jit(neighbour_distances, static_argnums=3)
+    sums = np.asarray(among(view.pool_features, rows, valid, 20))
+    units = unit_rows(view.pool_features)[rows[valid]]
     expected = 21 / typicality_of_many(units)
-    np.testing.assert_allclose(sums[members], expected, rtol=1e-3, atol=1e-5)
-    assert np.isinf(sums[~members]).all()
+    np.testing.assert_allclose(sums[valid], expected, rtol=1e-3, atol=1e-5)
+    assert np.isinf(sums[~valid]).all()
 
 
 def typicality_of_many(units: np.ndarray) -> np.ndarray:
@@ -96,9 +100,9 @@ def test_clusters_grow_with_the_labels_then_stay() -> None:
     state, counts, clusterings = few.start(key, view, ()), [], []
     for step in range(4):
         now = jax.random.fold_in(key, step)
-        picks, state = ask(now, view.replace(clustering=now), (), state, 4)
+        picks, state = ask(now, replace(view, clustering=now), (), state, 4)
         labelled = view.labelled.at[picks].set(True)
-        view = view.replace(labelled=labelled, available=~labelled)
+        view = replace(view, labelled=labelled, available=~labelled)
         counts.append(int(state.clusters))
         clusterings.append(state.assigned.tolist())
     assert counts == [8, 12, 12, 12]
@@ -108,15 +112,69 @@ def test_clusters_grow_with_the_labels_then_stay() -> None:
 
 def test_duplicates_everywhere_still_give_distinct_picks() -> None:
     view = make_view(6, rows=40, labelled=3)
-    same = view.replace(pool_features=jnp.tile(view.pool_features[:2], (20, 1)))
+    same = replace(view, pool_features=jnp.tile(view.pool_features[:2], (20, 1)))
     picks, _ = select(jax.random.key(0), same, (), start(jax.random.key(0), same, ()), 37)
     assert sorted(picks.tolist()) == np.flatnonzero(~np.asarray(view.labelled)).tolist()
 
 
-@pytest.mark.parametrize("option", [("neighbours", 0), ("smallest", -1), ("clusters", 0)])
+@pytest.mark.parametrize(
+    "option", [("neighbours", 0), ("smallest", -1), ("clusters", 0), ("within", -1)]
+)
 def test_impossible_options_are_errors(option: tuple[str, int]) -> None:
     with pytest.raises(JalError, match=option[0]):
         make_strategy(Choice("typiclust", (option,)))
+
+
+def test_of_a_large_cluster_a_part_is_compared_and_little_is_lost() -> None:
+    """Against the paper's rule on the same clusters: how typical of its whole cluster each pick is."""
+    view, key = make_view(9, rows=6000, labelled=5, dimension=16), jax.random.key(9)
+    assigned = np.random.default_rng(9).choice(3, 6000, p=[0.6, 0.39, 0.01]).astype(np.int32)
+    units, places = unit_rows(view.pool_features), {}
+    for within in (0, 400):
+        made = make_strategy(Choice("typiclust", (("clusters", 3), ("within", within))))
+        state = Clustering(jnp.asarray(assigned), jnp.int32(3))
+        picks, _ = jax.jit(made.select, static_argnums=4)(key, view, (), state, 6)
+        assert len(set(picks.tolist())) == 6
+        assert np.asarray(view.available)[picks].all()
+        left, places[within] = np.asarray(view.available).copy(), []
+        for pick in picks.tolist():
+            rows = np.flatnonzero(left & (assigned == assigned[pick]))
+            values = typicality_of_many(units[rows]) if len(rows) > 40 else typicality(units[rows])
+            # Ranks, not values: 0 for the most typical.
+            places[within].append((values > values[rows == pick] * (1 + 1e-4)).mean())
+            left[pick] = False
+    assert places[0] == [0] * 6
+    assert max(places[400]) < 0.05
+    assert 0 < np.mean(places[400]) < 0.02
+
+
+def test_more_picks_than_a_part_holds_are_still_found() -> None:
+    view, key = make_view(10, rows=300, labelled=4), jax.random.key(10)
+    few = make_strategy(Choice("typiclust", (("clusters", 2), ("within", 8))))
+    for k in (100, 296):
+        state = few.start(key, view, ())
+        picks, _ = jax.jit(few.select, static_argnums=4)(key, view, (), state, k)
+        assert len(set(picks.tolist())) == k
+        assert np.asarray(view.available)[picks].all()
+
+
+def test_kept_clusters_are_kept_where_runs_are_vmapped() -> None:
+    """The branch that clusters anew stays one, and a run that keeps its clusters keeps them."""
+    view, key = make_view(11, rows=90, labelled=4), jax.random.key(11)
+    few = make_strategy(Choice("typiclust", (("clusters", 6),)))
+    kept = np.random.default_rng(11).choice(6, 90).astype(np.int32)
+    states = Clustering(jnp.stack([kept, kept]), jnp.array([6, 0]))
+
+    def ask(state: Clustering) -> tuple[jax.Array, Clustering]:
+        return few.select(key, view, (), state, 4)
+
+    picks, after = jax.jit(jax.vmap(ask))(states)
+    assert after.assigned[0].tolist() == kept.tolist()
+    assert after.assigned[1].tolist() != kept.tolist()
+    assert after.clusters.tolist() == [6, 6]
+    assert picks[0].tolist() == oracle(view, kept, 4)
+    jaxpr = jax.make_jaxpr(jax.vmap(ask))(states).jaxpr
+    assert "cond" in {equation.primitive.name for equation in jaxpr.eqns}
 
 
 def test_centroids_in_blocks_are_those_of_as_many_at_once() -> None:

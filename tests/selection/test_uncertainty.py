@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -99,9 +100,10 @@ def test_oversampled_picks_are_spread() -> None:
     group = np.arange(60) % K
     features = 10 * np.eye(K, 7)[group] + 0.01 * random.normal(size=(60, 7))
     view = make_view(6, rows=60, labelled=0)
-    view = view.replace(
+    view = replace(
+        view,
         features=features.astype(np.float32),
-        probe=view.probe.replace(kernel=np.asarray(view.probe.kernel) * np.float32(1e-3)),
+        probe=replace(view.probe, kernel=np.asarray(view.probe.kernel) * np.float32(1e-3)),
     )
     chosen = picks("entropy", view, oversample=10)
     assert sorted(group[chosen]) == list(range(K))
