@@ -23,7 +23,7 @@ from jal.report.arms import (
     with_settings,
 )
 from jal.report.comparable import pools_apart, recipes_apart, with_marks, with_specs
-from jal.report.read import metrics_of, packed, together
+from jal.report.read import Columns, metrics_of, packed, together
 from jal.schema import ACQUISITIONS, CONFIG, ENVIRONMENT, METRIC_COLUMNS, METRICS, STATUS
 
 _NAMED = 12  # seeds that a note lists
@@ -89,7 +89,7 @@ def load_study(paths: Sequence[str | Path]) -> Study:
     Raises:
       JalError: when a folder or file is missing or damaged, or runs of one setting cannot be compared.
     """
-    pieces: list[pd.DataFrame] = []
+    pieces: list[Columns] = []
     notes: list[str] = []
     acquisitions, configs, environments = {}, {}, {}
     offset = 0

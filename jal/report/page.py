@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from jal.report.page_style import STYLE
 from jal.report.tables import Table
 
 if TYPE_CHECKING:
@@ -68,64 +69,10 @@ class Section(NamedTuple):
 
 
 _LONG = 36  # letters of a cell that may take several lines
+_SHORT = 16  # rows of a table that paper does not part
+_WIDE = 9  # columns from which on a table is printed on its side
 # Columns that a caption can say once.
 _SAYS = ("setting", "seeds", "against", "full (%)")
-_STYLE = """
-:root { color-scheme: light dark; --back: #fff; --fore: #1a1a1a; --soft: #444; --line: #ddd; --head: #999;
-  --link: #0b5394; --note: #fff6e0; --code: #f6f6f6; --edge: #e69f00; --shade: rgb(0 0 0 / .28); }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --back: #16181b; --fore: #e8e8e6; --soft: #b4b6b8; --line: #3a3d41; --head: #75797e;
-    --link: #8ab8f0; --note: #33290f; --code: #22252a; --edge: #b98a1f; --shade: rgb(255 255 255 / .3); }
-  /* Drawn on white: light and dark change places, hues stay. Photographs stay as they are. */
-  img.drawn { filter: invert(.91) hue-rotate(180deg); }
-  img.photo { border-radius: .4rem; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 78rem; padding: 1rem 1.25rem 3rem;
-  background: var(--back); color: var(--fore);
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .25rem; }
-h2 { font-size: 1.2rem; margin: 2.25rem 0 .25rem; padding-top: .75rem; border-top: 1px solid var(--line); }
-p { margin: .4rem 0; max-width: 46rem; }
-nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .75rem 0; }
-a { color: var(--link); }
-.found { font-weight: 600; }
-.notes { background: var(--note); border-left: 4px solid var(--edge); padding: .5rem .9rem; margin: 1rem 0; }
-.notes ul, .hints ul { margin: .25rem 0; max-width: 46rem; padding-left: 1.1rem; }
-.pictures { display: grid; gap: 1rem; margin: .75rem 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
-.pictures img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-figure { margin: 0; }
-h3 { font-size: .95rem; margin: .9rem 0 .35rem; }
-.photos { display: grid; gap: .75rem .6rem;
-  grid-template-columns: repeat(auto-fill, minmax(7.2rem, 1fr)); }
-.photos img { display: block; width: 100%; max-width: 9rem; aspect-ratio: 1; object-fit: contain;
-  background: var(--code); }
-.photos figcaption { font-size: .8rem; line-height: 1.35; color: var(--soft); max-width: 9rem;
-  padding-top: .2rem; overflow-wrap: anywhere; }
-.table { margin: 1rem 0; }
-.table p { font-size: .88rem; color: var(--soft); }
-/* A shadow lies over the edge beyond which there is more; covers that scroll along hide it at the ends. */
-.scroll { overflow-x: auto; max-width: 100%; padding-bottom: .3rem; scrollbar-width: thin; background:
-  linear-gradient(to right, var(--back) 40%, transparent) left / 2.5rem 100% no-repeat local,
-  linear-gradient(to left, var(--back) 40%, transparent) right / 2.5rem 100% no-repeat local,
-  linear-gradient(to right, var(--shade), transparent) left / .9rem 100% no-repeat scroll,
-  linear-gradient(to left, var(--shade), transparent) right / .9rem 100% no-repeat scroll; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem .25rem 0; text-align: left; white-space: nowrap;
-  border-bottom: 1px solid var(--line); }
-th { border-bottom: 2px solid var(--head); }
-th:first-child, td:first-child { position: sticky; left: 0; background: var(--back); }
-th.number, td.number { text-align: right; }
-td.long { white-space: normal; min-width: 12rem; max-width: 46rem; overflow-wrap: anywhere; }
-summary { cursor: pointer; color: var(--link); margin: .5rem 0; }
-pre { overflow-x: auto; background: var(--code); padding: .6rem; font-size: .8rem; }
-@media (max-width: 40rem) { body { padding: .5rem .75rem 2rem; } h1 { font-size: 1.35rem; } }
-@media print { nav { display: none; } figure, .table { break-inside: avoid; }
-  /* Paper does not scroll. */
-  .scroll { overflow: visible; background: none; } table { font-size: .75rem; }
-  th, td { white-space: normal; } }
-"""
 
 
 def _anchor(title: str) -> str:
@@ -168,8 +115,10 @@ def table_html(table: Table) -> str:
         + "</tr>"
         for row in table.shown.itertuples(index=False)
     )
+    rows, columns = table.shown.shape
+    kind = "table" + " short" * (rows <= _SHORT) + " wide" * (columns >= _WIDE)
     return (
-        f'<div class="table"><p>{escape(table.caption)}</p>'
+        f'<div class="{kind}"><p>{escape(table.caption)}</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></div>"
     )
@@ -187,6 +136,12 @@ def picture_html(picture: Picture, svg: bytes) -> str:
         f'<figure><img class="{kind}" alt="{escape(picture.alt, quote=True)}" '
         f'src="data:image/svg+xml;base64,{data}"></figure>'
     )
+
+
+def _elsewhere(file: str = "") -> str:
+    """Where what is folded away can be read, for those who have the page on paper."""
+    where = f"in {file}, beside the page" if file else "on the page itself"
+    return f'<span class="paper"> ({escape(where)})</span>'
 
 
 def strip_html(strip: Strip) -> str:
@@ -223,7 +178,7 @@ def page(
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
         f"<h1>{escape(title)}</h1>\n<p>{escape(facts)}</p>",
     ]
     if notes:
@@ -247,7 +202,8 @@ def page(
         for table in section.folded:
             words = f"Table: {table.title or table.name.replace('-', ' ')}"
             parts.append(
-                f"<details><summary>{escape(words)}</summary>{table_html(table)}</details>"
+                f"<details><summary>{escape(words)}{_elsewhere(f'tables/{table.name}.csv')}</summary>"
+                f"{table_html(table)}</details>"
             )
         parts.append("</section>")
     if hints:
@@ -257,7 +213,7 @@ def page(
         )
     for heading, text in details.items():
         parts.append(
-            f"<details><summary>{escape(heading)}</summary><pre>{escape(text)}</pre></details>"
+            f"<details><summary>{escape(heading)}{_elsewhere()}</summary><pre>{escape(text)}</pre></details>"
         )
     parts.append("</body>\n</html>\n")
     return "\n".join(parts)

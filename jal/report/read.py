@@ -20,8 +20,10 @@ _PICKS = ("run", "round", "rank", "index")
 _ROWS = 100_000  # held as text at a time
 # Digits alone are no number here.
 _WORDS = ("dataset", "backbone", "learner", "strategy", "init", "probe", "ssl", "pool", "spec")
-# Few values, seldom looked at: a byte or two a row instead of a text.
+# Of these, those that stay a byte or two a row instead of a text: few values, seldom looked at.
 _PACKED = ("init", "probe", "pool", "spec", "workdir")
+
+Columns = dict[str, pd.Series]
 
 
 class _WholeLines(io.RawIOBase):
@@ -127,28 +129,37 @@ def picks_of(path: Path, runs: Sequence[int], rounds: Sequence[int]) -> pd.DataF
     return pd.concat(kept, ignore_index=True)
 
 
-def packed(piece: pd.DataFrame) -> pd.DataFrame:
-    """The rows with few bytes for words of which there are few."""
-    names = [name for name in _PACKED if name in piece]
-    return piece.assign(**{name: piece[name].astype("category") for name in names})
+def packed(piece: pd.DataFrame) -> Columns:
+    """The columns of some rows, each with memory of its own, and few bytes for words."""
+    words = [name for name in (*_WORDS, "workdir") if name in piece]
+    piece = piece.assign(**{name: piece[name].astype("category") for name in words})
+    return {str(name): piece[name].copy() for name in piece}
 
 
-def together(pieces: list[pd.DataFrame]) -> pd.DataFrame:
-    """One table of packed pieces; columns that some lack are empty there."""
+def together(pieces: list[Columns]) -> pd.DataFrame:
+    """One table of packed pieces, which it empties; columns that some lack are empty there."""
+    sizes = [len(next(iter(piece.values()))) for piece in pieces]
     names = dict.fromkeys(name for piece in pieces for name in piece)
-    return pd.DataFrame({name: _column(str(name), pieces) for name in names}, copy=False)
+    # A column at a time is held twice, not all of them.
+    return pd.DataFrame(
+        {name: _column(name, [piece.pop(name, None) for piece in pieces], sizes) for name in names},
+        copy=False,
+    )
 
 
-def _column(name: str, pieces: list[pd.DataFrame]) -> pd.Series:
-    found: list[pd.Series | None] = [piece.get(name) for piece in pieces]
+def _column(name: str, found: list[pd.Series | None], sizes: list[int]) -> pd.Series:
     kinds = {part.dtype for part in found if part is not None}
     if len(kinds) > 1:  # what is empty throughout has no kind of its own
         found = [None if part is None or part.isna().all() else part for part in found]
     like = next((part for part in found if part is not None), pd.Series(dtype=float)).iloc[:0]
     parts = [
-        like.reindex(piece.index) if part is None else part
-        for part, piece in zip(found, pieces, strict=True)
+        like.reindex(range(size)) if part is None else part
+        for part, size in zip(found, sizes, strict=True)
     ]
-    if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
-        return pd.Series(union_categoricals(parts))
-    return pd.concat(parts, ignore_index=True)
+    if not all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
+        return pd.concat(parts, ignore_index=True)
+    words = union_categoricals(parts)
+    if name in _PACKED:
+        return pd.Series(words)
+    texts = np.append(words.categories.to_numpy(object), np.nan)
+    return pd.Series(texts[words.codes])  # what is missing has the code -1, which is the last
