@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ def average_ranks(scores: ArrayLike, least: int, level: float = 0.05) -> Ranks:
     return Ranks(ranks.mean(0), blocks, float(p), critical_difference(k, blocks, level))
 
 
+@cache
 def critical_difference(strategies: int, blocks: int, level: float = 0.05) -> float:
     """Nemenyi's: mean ranks over so many blocks that are further apart differ, whichever pair it is.
 

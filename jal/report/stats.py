@@ -6,6 +6,7 @@ take one missing value at a time in Python; these take whole studies, and are te
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -200,6 +201,7 @@ def gain_over_half(labelled: ArrayLike, values: ArrayLike) -> tuple[Floats, Floa
     return x[far], y[..., far] - between
 
 
+@cache
 def detectable(seeds: int, power: float = 0.8, level: float = 0.05) -> float:
     """The difference that a paired t-test finds with this power, in standard deviations of the difference.
 
