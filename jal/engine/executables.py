@@ -30,7 +30,11 @@ from jal.selection.builtin import BUILT_IN
 from jal.settings.devices import programs_folder
 
 LIMIT = 2**30  # bytes on disk; those used longest ago go first
-_CODE = ("core", "ops", "learners", "selection", "engine", "experiment.py")  # what is traced
+# What is traced, below the package: folders and files.
+_CODE = (
+    *("core", "ops", "learners", "selection", "engine"),
+    *("experiment.py", "labelling/programs.py"),
+)
 _HEAD = hashlib.sha256().digest_size
 
 

@@ -26,7 +26,7 @@ def blank(learner: Learner, spec: ProbeSpec, capacity: int, layout: Layout) -> P
         state = experiment.empty(spec, capacity, keys, pool)
         return experiment.start_learner(learner, state, pool)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("session blank", learner, spec, capacity))
 
 
 @lru_cache(maxsize=64)
@@ -38,7 +38,7 @@ def first(init: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
         (state, available), (pool, cache) = run, shared
         return experiment.pick_first(made, spec, k, state, pool, cache, index, available)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("session first", init, spec, k))
 
 
 @lru_cache(maxsize=64)
@@ -57,7 +57,7 @@ def pick(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
         features = pool.features if own is None else own
         return experiment.pick(made, spec, k, state, features, pool, hyper, cache, index, available)
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("session pick", strategy, spec, k))
 
 
 @lru_cache(maxsize=8)
@@ -77,7 +77,7 @@ def believe(layout: Layout) -> Program:
         found: tuple[Array, ...] = map_rows(lambda _, part: rows(head, part), features)
         return found
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("session believe",))
 
 
 @lru_cache(maxsize=8)
@@ -88,7 +88,7 @@ def probabilities(layout: Layout) -> Program:
         head, features = run
         return jax.nn.softmax(probes.logits(head, features))
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("session probabilities",))
 
 
 @lru_cache(maxsize=64)
@@ -105,4 +105,4 @@ def doubt(learner: Learner, layout: Layout) -> Program:
         trained = learner.train(key, (), kept, (pool, None), hyper)
         return jax.nn.softmax(probes.logits(trained.probe, labelled.inputs.astype(jnp.float32)))
 
-    return over_runs(program, layout)
+    return over_runs(program, layout, ("session doubt", learner))
