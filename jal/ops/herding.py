@@ -83,7 +83,14 @@ def cover_by(kernel: Kernel, pool: Array, taken: Array, features: Array, scales:
 def gain_bounds(
     kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
 ) -> Array:
-    """f32[N]: every row's gain, and a little more; each pair of rows is formed once for both of them."""
+    """f32[N]: every row's gain and a little more, so that it bounds the gain however it is summed."""
+    return all_gains(kernel, features, scales, cover, weights) * (1 + _SLACK)
+
+
+def all_gains(
+    kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
+) -> Array:
+    """f32[N]: every row's gain; each pair of rows is formed once for both of them."""
     total = features.shape[0]
     size = min(_TILE, total)
     tiles = -(-total // size)
@@ -113,7 +120,7 @@ def gain_bounds(
 
         return lax.fori_loop(index, tiles, column, gains)
 
-    return lax.fori_loop(0, tiles, row, jnp.zeros(total)) * (1 + _SLACK)
+    return lax.fori_loop(0, tiles, row, jnp.zeros(total))
 
 
 def gains_of(

@@ -55,6 +55,7 @@ STRATEGIES = _Lazy(
         "tcm": "tcm",
         "falcun": "falcun",
         "bait": "bait",
+        "dcom": "dcom",
         "featdist": "featdist",
         "dropquery": "dropquery",
     }
@@ -102,4 +103,5 @@ DEFAULT_INITS: dict[str, str] = {
     "maxherding": "maxherding",
     "uherding": "maxherding",
     "tcm": "typiclust",
+    "dcom": "probcover",
 }

@@ -11,8 +11,9 @@ from jax import lax
 
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
-from jal.ops.chunks import fold_rows, over_true
-from jal.ops.neighbours import inverse_norms, over_pairs, unit_distances
+from jal.ops.balls import inside, without
+from jal.ops.chunks import over_true
+from jal.ops.neighbours import inverse_norms, over_pairs
 from jal.selection import batches
 from jal.selection.clusters import cluster_pool
 
@@ -89,29 +90,13 @@ def largest_pure_radius(nearest_other: Array, purity: float, steps: int) -> Arra
 
 def _cover(features: Array, balls: Balls, cover: Cover, newly: Array) -> Cover:
     """Marks bool[N] as covered and takes them out of every ball: each row is taken out once a run."""
-
-    def block(degrees: Array, positions: Array, valid: Array) -> Array:
-        def step(degrees: Array, columns: Array, fresh: Array) -> Array:
-            squared = unit_distances(features, balls.scales, positions, columns)
-            inside = (squared < jnp.square(balls.radius)) & valid[:, None] & fresh
-            return degrees.at[columns].add(-inside.sum(axis=0, dtype=jnp.int32))
-
-        return fold_rows(step, degrees, features.shape[0])
-
-    degrees = over_true(newly, block, cover.degrees, _BLOCK)
+    degrees = without(features, balls.scales, balls.radius, cover.degrees, newly)
     return Cover(cover.covered | newly, degrees)
 
 
 def _ball(features: Array, balls: Balls, positions: Array, valid: Array) -> Array:
     """bool[N]: inside the ball of any valid position i32[R]."""
-
-    def step(inside: Array, columns: Array, _: Array) -> Array:
-        squared = unit_distances(features, balls.scales, positions, columns)
-        within = (squared < jnp.square(balls.radius)) & valid[:, None]
-        return inside.at[columns].max(within.any(axis=0))
-
-    total = features.shape[0]
-    return fold_rows(step, jnp.zeros(total, bool), total)
+    return inside(features, balls.scales, balls.radius, positions, valid)
 
 
 def probcover(
@@ -167,8 +152,8 @@ def probcover(
             gain = cover.degrees + noise / 2 if shuffle_ties else cover.degrees
             gain = jnp.where(cover.covered.all(), noise, gain)
             chosen = batches.top_k(gain, allowed, 1)
-            inside = _ball(view.pool_features, cache, chosen, jnp.ones(1, bool))
-            cover = _cover(view.pool_features, cache, cover, inside & ~cover.covered)
+            within = _ball(view.pool_features, cache, chosen, jnp.ones(1, bool))
+            cover = _cover(view.pool_features, cache, cover, within & ~cover.covered)
             return picks.at[index].set(chosen[0]), allowed.at[chosen[0]].set(False), cover
 
         nothing = jnp.zeros(k, jnp.int32)

@@ -1,0 +1,53 @@
+"""Balls around normalised rows: what lies in them, and how many of some rows each still holds."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jal.core.types import Array
+from jal.ops.chunks import fold_rows, over_true
+from jal.ops.neighbours import unit_distances
+
+_BLOCK = 64
+
+
+def inside(features: Array, scales: Array, radii: Array, positions: Array, valid: Array) -> Array:
+    """bool[N]: strictly inside the ball of any valid position.
+
+    Args:
+      features: f[N, D], not normalised.
+      scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
+      radii: f32[], or f32[R, 1] of each ball.
+      positions: i32[R], the centres.
+      valid: bool[R].
+    """
+
+    def step(found: Array, columns: Array, _: Array) -> Array:
+        squared = unit_distances(features, scales, positions, columns)
+        within = (squared < jnp.square(radii)) & valid[:, None]
+        return found.at[columns].max(within.any(axis=0))
+
+    total = features.shape[0]
+    return fold_rows(step, jnp.zeros(total, bool), total)
+
+
+def without(features: Array, scales: Array, radius: Array, counts: Array, rows: Array) -> Array:
+    """i32[N]: how many each ball holds of what it held, once these rows are taken out of every ball.
+
+    Args:
+      features: f[N, D], not normalised.
+      scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
+      radius: f32[], of all balls.
+      counts: i32[N], before.
+      rows: bool[N]; each is to be taken out once.
+    """
+
+    def block(counts: Array, positions: Array, valid: Array) -> Array:
+        def step(counts: Array, columns: Array, fresh: Array) -> Array:
+            squared = unit_distances(features, scales, positions, columns)
+            held = (squared < jnp.square(radius)) & valid[:, None] & fresh
+            return counts.at[columns].add(-held.sum(axis=0, dtype=jnp.int32))
+
+        return fold_rows(step, counts, features.shape[0])
+
+    return over_true(rows, block, counts, _BLOCK)
