@@ -68,6 +68,7 @@ INITS = _Lazy(
         "typiclust": "typiclust",
         "probcover": "probcover",
         "maxherding": "maxherding",
+        "activeft": "activeft",
         "given": "simple",
     }
 )
