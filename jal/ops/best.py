@@ -12,10 +12,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal.core.types import Array
-from jal.ops.chunks import fold_rows
+from jal.ops.chunks import positions
+from jal.ops.device import a_step
 
-_FEW = 128  # so many are the business of `top_k`
-_ROWS = 4096  # rows a step of compaction
+
+def _few() -> int:
+    """So many are the business of `top_k`."""
+    return a_step(cpu=4096, accelerator=128)
 
 
 def _ordered(scores: Array) -> Array:
@@ -53,25 +56,6 @@ def highest(scores: Array, allowed: Array, count: Array | int) -> Array:
     return above | (equal & (rows < end))
 
 
-def positions(mask: Array, size: int) -> Array:
-    """i32[size]: the first true positions in ascending order; N after the last."""
-    total = mask.shape[0]
-    step = min(_ROWS, total)
-
-    def take(carry: tuple[Array, Array], rows: Array, fresh: Array) -> tuple[Array, Array]:
-        taken, count = carry
-        wanted = lax.dynamic_slice_in_dim(mask, rows[0], step) & fresh
-        within = jnp.cumsum(wanted, dtype=jnp.int32)
-        place = jnp.where(wanted, within - 1, step)
-        some = jnp.full(step, total, jnp.int32).at[place].set(rows.astype(jnp.int32), mode="drop")
-        # What follows the last one here is overwritten by the next step's.
-        start = jnp.minimum(count, size)
-        return lax.dynamic_update_slice(taken, some, (start,)), count + within[-1]
-
-    empty = jnp.full(size + step, total, jnp.int32)
-    return fold_rows(take, (empty, jnp.int32(0)), total, step)[0][:size]
-
-
 def best(scores: Array, allowed: Array, k: int) -> Array:
     """i32[k]: the allowed positions of highest score, best first; of equal ones the first first.
 
@@ -82,7 +66,7 @@ def best(scores: Array, allowed: Array, k: int) -> Array:
     """
     largest = jnp.finfo(jnp.float32).max
     finite = jnp.clip(scores.astype(jnp.float32), -largest, largest)
-    if k <= _FEW or k == scores.shape[0]:
+    if k <= _few() or k == scores.shape[0]:
         return lax.top_k(jnp.where(allowed, finite, -jnp.inf), k)[1]
     taken = positions(highest(finite, allowed, k), k)
     return taken[lax.top_k(finite[taken], k)[1]]

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from jal.core.types import Array
+from jal.ops.device import most
 
 CHUNK = 4096
 ROWS = "rows"
@@ -86,6 +87,25 @@ def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int)
     return jax.tree.map(join, lax.map(one, jnp.arange(chunks)))
 
 
+def positions(mask: Array, size: int) -> Array:
+    """i32[size]: the first true positions in ascending order; N after the last."""
+    total = mask.shape[0]
+    step = min(CHUNK, total)
+
+    def take(carry: tuple[Array, Array], rows: Array, fresh: Array) -> tuple[Array, Array]:
+        taken, count = carry
+        wanted = lax.dynamic_slice_in_dim(mask, rows[0], step) & fresh
+        within = jnp.cumsum(wanted, dtype=jnp.int32)
+        place = jnp.where(wanted, within - 1, step)
+        some = jnp.full(step, total, jnp.int32).at[place].set(rows.astype(jnp.int32), mode="drop")
+        # What follows the last one here is overwritten by the next step's.
+        start = jnp.minimum(count, size)
+        return lax.dynamic_update_slice(taken, some, (start,)), count + within[-1]
+
+    empty = jnp.full(size + step, total, jnp.int32)
+    return fold_rows(take, (empty, jnp.int32(0)), total, step)[0][:size]
+
+
 def over_true(mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any, block: int) -> Any:
     """Runs `carry = body(carry, positions, valid)` over the true positions of a mask, a block at a time.
 
@@ -100,16 +120,16 @@ def over_true(mask: Array, body: Callable[[Any, Array, Array], Any], carry: Any,
     """
     total = mask.shape[0]
     block = min(block, total)
-    positions = jnp.nonzero(mask, size=total, fill_value=0)[0].astype(jnp.int32)
-    positions = jnp.pad(positions, (0, block))
+    rows = jnp.pad(positions(mask, total), (0, block), constant_values=total)
     count = mask.sum()
 
     def step(index: Array, carry: Any) -> Any:
         start = index * block
         valid = start + jnp.arange(block) < count
-        return body(carry, lax.dynamic_slice_in_dim(positions, start, block), valid)
+        some = lax.dynamic_slice_in_dim(rows, start, block)
+        return body(carry, jnp.where(valid, some, 0), valid)
 
-    return lax.fori_loop(0, (count + block - 1) // block, step, carry)
+    return lax.fori_loop(0, most((count + block - 1) // block), step, carry)
 
 
 def fold_rows(

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jal.core.types import Array, Key
-from jal.ops.best import highest, positions
-from jal.ops.chunks import CHUNK, map_rows
+from jal.ops.best import highest
+from jal.ops.chunks import CHUNK, map_rows, positions
 from jal.ops.device import a_step, most
 from jal.ops.distances import squared_norms
 

@@ -10,7 +10,7 @@ from jax import lax
 
 from jal.core.types import Array, Cache, Key, Strategy, View
 from jal.errors import JalError
-from jal.ops.best import positions
+from jal.ops.chunks import positions
 from jal.ops.device import a_step, any_of_all, most
 from jal.ops.distances import normalise, squared_distances
 from jal.ops.grouped import sampled_rows

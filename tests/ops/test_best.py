@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 
 from jal.ops import best as ops
+from jal.ops import chunks
 
 highest = jax.jit(ops.highest)
-positions = jax.jit(ops.positions, static_argnums=1)
+positions = jax.jit(chunks.positions, static_argnums=1)
 best = jax.jit(ops.best, static_argnums=2)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an accelerator: 128 at most are left to `top_k`."""
+    monkeypatch.setattr(ops, "_few", lambda: 128)
 
 
 def scores_of(kind: str, rows: int) -> np.ndarray:
