@@ -13,6 +13,7 @@ from jal.report import stats
 from jal.report.arms import BASELINE, in_order, references, with_arms, with_settings
 from jal.report.data import cube
 from jal.report.full import Full, draw_full, of_settings
+from jal.report.panels import Styles, labelled_as, panel_title, parts
 from jal.report.style import (
     METRICS,
     MetricStyle,
@@ -34,9 +35,6 @@ class HasMetrics(Protocol):
     @property
     def metrics(self) -> pd.DataFrame:
         """One tidy row a run and round."""
-
-
-Styles = Mapping[str, Mapping[str, Any]]
 
 
 def _draw(
@@ -100,8 +98,12 @@ def draw_metric(
     title: str,
     spread: str = "interval",
     bounds: tuple[float, float] | None = None,
+    name: str = "",
 ) -> None:
-    """A metric against labels, for each arm of one setting; a band within bounds, the metric's own."""
+    """A metric against labels, for each arm of one setting; a band within bounds, the metric's own.
+
+    A name stands before those of the arms.
+    """
     # Many bands on top of each other hide the lines.
     alpha = 0.13 if len(arms) <= 6 else 0.05
     shown = METRICS.get(metric, MetricStyle(metric, False, True))  # a user's own has its name
@@ -109,38 +111,56 @@ def draw_metric(
     labels = _labels(rows)
     for arm, values in zip(arms, cube(rows, metric, arms), strict=True):
         if not np.isnan(values).all():
-            _draw(axes, labels, values, arm, styles[arm], spread, alpha, bounds)
+            _draw(axes, labels, values, labelled_as(name, arm), styles[arm], spread, alpha, bounds)
     dress(axes, xlabel="labels", ylabel=shown.label, title=title, percent=shown.percent)
 
 
 def metric_figure(
-    rows: pd.DataFrame, metric: str, styles: Styles, full: Full | None = None
+    rows: pd.DataFrame, metric: str, styles: Styles, full: Mapping[str, Full] | None = None
 ) -> Figure:
-    """`draw_metric` as a figure of its own, of accuracies with that of all labels where it is known."""
+    """`draw_metric` of a panel as a figure of its own.
+
+    Args:
+      rows: of one setting, or of several that differ in their learner.
+      metric: a column.
+      styles: line style of each arm; where there are several learners the dash says which.
+      full: by setting, what it reaches with all labels.
+    """
     figure, axes = new_figure()
-    title = f"{rows['setting'].iloc[0]}: {spread_note(rows)}"
-    draw_metric(axes, rows, metric, in_order(rows["arm"]), styles, title)
-    if full is not None:
-        draw_full(axes, full)
+    title = f"{panel_title(rows)}: {spread_note(rows)}"
+    shown = parts(rows, styles)
+    for name, own, style in shown:
+        if own[metric].notna().any():
+            draw_metric(axes, own, metric, in_order(own["arm"]), style, title, name=name)
+    for name, own, _ in shown:
+        whole = (full or {}).get(own["setting"].iloc[0])
+        if whole is not None:
+            draw_full(axes, whole, f"{name}, all {whole.labelled} labels" if name else "")
     legend_below(figure, axes)
     return figure
 
 
 def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | None:
-    """Accuracy less the baseline's from the same seed, against labels; None without a baseline."""
-    arms = in_order(rows["arm"])
-    compared = references(rows, baseline)
-    if not compared:
+    """Accuracy less the baseline's from the same seed, against labels; None without a baseline.
+
+    Args:
+      rows: as `metric_figure` takes them; each learner is compared with its own baseline.
+      baseline: the arm to compare with.
+      styles: as `metric_figure` takes them.
+    """
+    compared = [(part, references(part[1], baseline)) for part in parts(rows, styles)]
+    if not any(found for _, found in compared):
         return None
-    values = cube(rows, "accuracy", arms)
     figure, axes = new_figure()
     axes.axhline(0, color="black", linewidth=0.8)
-    alpha = 0.13 if len(arms) <= 6 else 0.05
-    labels = _labels(rows)
-    for arm, reference in compared.items():
-        gain = values[arms.index(arm)] - values[arms.index(reference)]
-        _draw(axes, labels, gain, arm, styles[arm], alpha=alpha)
-    title = f"{rows['setting'].iloc[0]}: paired over seeds, 95 % interval"
+    alpha = 0.13 if rows["arm"].nunique() <= 6 else 0.05
+    for (name, own, style), found in compared:
+        arms, labels = in_order(own["arm"]), _labels(own)
+        values = cube(own, "accuracy", arms)
+        for arm, reference in found.items():
+            gain = values[arms.index(arm)] - values[arms.index(reference)]
+            _draw(axes, labels, gain, labelled_as(name, arm), style[arm], alpha=alpha)
+    title = f"{panel_title(rows)}: paired, {spread_note(rows)}"
     dress(axes, xlabel="labels", ylabel=f"accuracy less {baseline}'s", title=title, percent=True)
     legend_below(figure, axes)
     return figure

@@ -11,10 +11,10 @@ import pandas as pd
 from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.compare import areas, by_setting
-from jal.report.curves import Styles
 from jal.report.data import cube
 from jal.report.full import Full
-from jal.report.style import dress, new_figure
+from jal.report.panels import Styles, labelled_as, panel_title, parts
+from jal.report.style import dress, legend_below, new_figure
 from jal.report.tables import Table, percent
 
 if TYPE_CHECKING:
@@ -135,20 +135,27 @@ def steady_seconds(rows: pd.DataFrame) -> pd.Series:
 
 
 def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
-    """Area under the curve against steady seconds a run, one mark an arm of one setting."""
+    """Area under the curve against steady seconds a run, one mark an arm; where a panel has several
+    learners, the marks of all but the first are hollow.
+    """
     from matplotlib.ticker import LogLocator
 
     figure, axes = new_figure()
-    area = stats.t_interval(areas(rows)).mean
-    rows = rows.assign(steady=steady_seconds(rows))
-    arms = in_order(rows["arm"])
-    for arm, height in zip(arms, area, strict=True):
-        runs = rows.loc[rows["arm"] == arm, ["run", "steady"]]
-        seconds = runs.groupby("run")["steady"].sum().median()
-        style = styles[arm]
-        axes.plot(seconds, height, style["marker"], color=style["color"], markersize=8)
-        axes.annotate(arm, (seconds, height), (6, 4), textcoords="offset points", fontsize=9)
-    title = rows["setting"].iloc[0]
+    for position, (name, own, style) in enumerate(parts(rows, styles)):
+        area = stats.t_interval(areas(own)).mean
+        own = own.assign(steady=steady_seconds(own))
+        for arm, height in zip(in_order(own["arm"]), area, strict=True):
+            runs = own.loc[own["arm"] == arm, ["run", "steady"]]
+            axes.plot(
+                runs.groupby("run")["steady"].sum().median(),
+                height,
+                style[arm]["marker"],
+                color=style[arm]["color"],
+                fillstyle="none" if position else "full",
+                markersize=8,
+                label=labelled_as(name, arm),
+            )
+    title = panel_title(rows)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
@@ -163,4 +170,5 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
         title=title,
         percent=True,
     )
+    legend_below(figure, axes)
     return figure

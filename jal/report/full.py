@@ -100,7 +100,7 @@ def of_settings(metrics: pd.DataFrame, full: pd.DataFrame) -> dict[str, Full]:
     marks = _marks(full, keys)
     found = {}
     for setting, rows in by_setting(metrics):
-        own = full[marks.isin(set(_marks(rows, keys)))]
+        own = full[marks.isin(set(_marks(rows[keys].drop_duplicates(), keys)))]
         own = own.drop_duplicates([*keys, "seed"])  # two workdirs may have measured it
         if len(own):
             found[setting] = best_of(own)

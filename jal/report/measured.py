@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from jal.report import findings, papers
-from jal.report.compare import by_setting
-from jal.report.curves import Styles, metric_figure
+from jal.report.curves import metric_figure
 from jal.report.data import Study, has_metric, measured_by_own
 from jal.report.names import slug
 from jal.report.page import Picture, Section
+from jal.report.panels import Styles, panels
 from jal.report.style import METRICS
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ _CALIBRATION = ("ece", "nll", "brier")
 
 
 def each(study: Study, name: str, alt: str, draw: Callable[..., Figure | None]) -> list[Picture]:
-    """One picture a setting; `draw` takes its rows and may return none."""
-    drawn = ((setting, draw(rows)) for setting, rows in by_setting(study.metrics))
+    """One picture a panel; `draw` takes its rows and may return none."""
+    drawn = ((title, draw(rows)) for title, rows in panels(study.metrics))
     return [
-        Picture(f"{name}-{slug(setting)}", f"{alt}, {setting}", figure)
-        for setting, figure in drawn
+        Picture(f"{name}-{slug(title)}", f"{alt}, {title}", figure)
+        for title, figure in drawn
         if figure is not None
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,15 @@ import pandas as pd
 from jal.report import stats
 from jal.report.arms import in_order
 from jal.report.compare import by_setting
-from jal.report.curves import Styles, draw_metric
+from jal.report.curves import draw_metric, metric_figure
 from jal.report.data import cube
-from jal.report.full import Full, draw_full
+from jal.report.full import Full
+from jal.report.panels import LEARNER_NAMES, Styles, panels
 from jal.report.style import MARKERS, dress, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEARNER_NAMES = {"frozen": "linear probing", "lora": "PEAL"}
 # Values of the column `ssl` that mean "without".
 _WITHOUT_SSL = ("", "none", "off", "no", "False", "false")
 FIRST_CYCLES = 5
@@ -113,11 +113,6 @@ def last_ssl_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
     return found
 
 
-def settings_of_learners(metrics: pd.DataFrame) -> set[str]:
-    """The settings that `learner_figures` draws, several to a panel."""
-    return {name for _, rows in _except(metrics, "learner") for name in in_order(rows["setting"])}
-
-
 def _name(rows: pd.DataFrame, metrics: pd.DataFrame) -> str:
     parts = [str(rows["dataset"].iloc[0])]
     for name in ("learner", "ssl"):
@@ -157,25 +152,11 @@ def learner_figures(
       page: the styles of arms on the whole page; the dash says the learner.
       full: what settings reach with all labels.
     """
-    figures = {}
-    for title, rows in _except(metrics, "learner"):
-        arms = in_order(rows["arm"])
-        figure, axes = new_figure()
-        for position, learner in enumerate(in_order(rows["learner"])):
-            own = rows[rows["learner"] == learner]
-            name = LEARNER_NAMES.get(learner, learner)
-            own = own.assign(arm=name + ", " + own["arm"])
-            styles: dict[str, dict[str, Any]] = {
-                f"{name}, {arm}": {**page[arm], "linestyle": ("-", "--", ":")[position % 3]}
-                for arm in arms
-            }
-            draw_metric(axes, own, "accuracy", in_order(own["arm"]), styles, title)
-            for setting in in_order(own["setting"]):
-                if (whole := (full or {}).get(setting)) is not None:
-                    draw_full(axes, whole, f"{name}, all {whole.labelled} labels")
-        legend_below(figure, axes)
-        figures[title] = figure
-    return figures
+    return {
+        title: metric_figure(rows, "accuracy", page, full)
+        for title, rows in panels(metrics)
+        if rows["setting"].nunique() > 1
+    }
 
 
 def unknown_figures(metrics: pd.DataFrame, page: Styles) -> dict[str, Figure]:

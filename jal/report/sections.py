@@ -8,12 +8,13 @@ from jal.report import compare, efficiency, findings, papers, ranks, stats, wins
 from jal.report.arms import in_order
 from jal.report.classes import classes
 from jal.report.compare import by_setting
-from jal.report.curves import Styles, gain_figure, metric_figure, span
+from jal.report.curves import gain_figure, metric_figure, span
 from jal.report.data import Study
 from jal.report.full import Full, of_settings, read_full
 from jal.report.measured import calibration, each, named, own, unknown
 from jal.report.names import slug, unlike
 from jal.report.page import Picture, Section
+from jal.report.panels import Styles, panels
 from jal.report.picks import gallery
 from jal.report.tables import Table
 
@@ -22,25 +23,18 @@ _MANY_PAIRS = 16
 
 
 def _curves(study: Study, styles: Styles, full: Mapping[str, Full]) -> Section:
-    joint = papers.learner_figures(study.metrics, styles, full)
-    drawn = papers.settings_of_learners(study.metrics)
-    pictures = named("learners", "Accuracy of PEAL and linear probing against labels", joint)
-    pictures += each(
+    pictures = each(
         study,
         "accuracy",
         "Test accuracy against labels",
-        lambda rows: (
-            None
-            if (setting := rows["setting"].iloc[0]) in drawn
-            else metric_figure(rows, "accuracy", styles, full.get(setting))
-        ),
+        lambda rows: metric_figure(rows, "accuracy", styles, full),
     )
     tables = [
         compare.accuracy_table(rows, f"accuracy-{slug(setting)}")
         for setting, rows in by_setting(study.metrics)
     ]
     text = "Test accuracy against labels: mean over seeds, the band its 95 % t-interval."
-    if joint:
+    if any(rows["setting"].nunique() > 1 for _, rows in panels(study.metrics)):
         text += (
             " The same strategies with a fine-tuned backbone (PEAL) and with a frozen one (linear "
             "probing) share a panel: the colour says the strategy, the dash the learner."

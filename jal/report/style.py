@@ -84,6 +84,14 @@ def bare_figure(width: float, height: float) -> Figure:
     return _figure_class()(figsize=(width, height), layout="constrained")
 
 
+def load() -> None:
+    """Loads what pictures and their intervals are made with, so that the first one need not."""
+    import scipy.special  # noqa: F401
+
+    _figure_class()
+    import matplotlib.backends.backend_agg  # noqa: F401
+
+
 @cache
 def _figure_class() -> type[Figure]:
     try:
@@ -132,7 +140,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     """One legend under the plot, in columns as wide as its longest entry asks; of one line too."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        columns = max(1, min(4, int(60 / (6 + max(map(len, labels))))))
+        columns = max(1, min(4, int(66 / (6 + max(map(len, labels))))))
         figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
         )
