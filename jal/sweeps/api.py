@@ -20,6 +20,7 @@ from jal.pools.from_config import load_data, with_backbone
 from jal.pools.given import AnyPool, as_pool
 from jal.pools.images import ImagePool, LoraData
 from jal.schema import CURVES, DIGITS
+from jal.settings.beside import beside
 from jal.settings.keywords import plain, set_keywords
 from jal.settings.process import pinned
 from jal.settings.progress import Shown, notes_of
@@ -114,6 +115,8 @@ def run_sweep(
     if loaded is None:
         check_pool(config)
         loaded, images = load_data(config, notes_of(progress))
+    if workdir is not None:
+        beside(_load_pictures)
     outcome = run_groups(
         config,
         as_pool(loaded),
@@ -148,6 +151,12 @@ def _home(workdir: str | Path) -> Path:
     if not isinstance(workdir, str | Path):
         raise JalError(f"workdir is {workdir!r}; it takes a path, or None to write nothing.")
     return Path(workdir).expanduser()
+
+
+def _load_pictures() -> None:
+    from jal.report.style import load
+
+    load()
 
 
 def _draw(outcome: Outcome) -> None:

@@ -18,6 +18,7 @@ from jal.errors import JalError
 from jal.pools.features import LoadedPool, notes
 from jal.pools.images import LoraData
 from jal.schema import ACQUISITIONS, FULL, METRICS, fingerprint
+from jal.settings.beside import beside
 from jal.settings.fields import flat
 from jal.settings.lock import hold
 from jal.settings.progress import Shown, shown
@@ -26,6 +27,7 @@ from jal.sweeps.events import Callback, SweepFinished, teller
 from jal.sweeps.full import NOTE, groups_due
 from jal.sweeps.groups import described, make_groups
 from jal.sweeps.runner import Runner, layout_of
+from jal.sweeps.snapshots import load_writer
 from jal.sweeps.trackers import asked_trackers, make_trackers
 from jal.sweeps.workdir import Workdir
 
@@ -137,6 +139,8 @@ def run_groups(
         runner = stack.enter_context(
             Runner(execution, loaded, images, folder, told, tell, names_learner=named)
         )
+        if folder is not None:
+            beside(load_writer)
         for number in asked:
             columns = groups[number].columns(int(offsets[number]), loaded)
             runner.run(number, groups[number], columns)

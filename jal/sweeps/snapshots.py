@@ -55,6 +55,13 @@ def _hush_closed_loops() -> None:
     sys.unraisablehook = hook
 
 
+def load_writer() -> Any:
+    """The library that writes checkpoints, which takes a while to load."""
+    from orbax.checkpoint import v1 as ocp
+
+    return ocp
+
+
 class Checkpoints:
     """The checkpoints of one group: asynchronous, atomic, the last few kept, each with its checksums.
 
@@ -62,25 +69,33 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | epath.Path, keep: int) -> None:
-        from orbax.checkpoint import v1 as ocp
-
-        logging.getLogger("absl").setLevel(logging.CRITICAL)  # jal says what goes wrong itself
-        _hush_closed_loops()
         remote = "://" in str(folder)
         self._folder = epath.Path(folder if remote else Path(folder).absolute())
+        self._keep = keep
         self._sealing = threading.Lock()
         self._settle: Callable[[], None] = lambda: None
-        policies = ocp.training.preservation_policies
         self._unreadable: dict[int, str] = {}
         self._writer: Any = None
+        # With nothing there to go on from, the computation need not wait for the writer.
+        if remote or jax.process_count() > 1 or any(Path(self._folder).glob("*")):
+            self._open()
+
+    def _open(self) -> Any:
+        if self._writer is not None:
+            return self._writer
+        ocp = load_writer()
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # jal says what goes wrong itself
+        _hush_closed_loops()
+        policies = ocp.training.preservation_policies
         self._writer = self._opened(
             lambda: ocp.training.Checkpointer(
                 self._folder,
                 save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-                preservation_policy=policies.LatestN(keep),
+                preservation_policy=policies.LatestN(self._keep),
                 cleanup_tmp_directories=True,
             )
         )
+        return self._writer
 
     def _opened(self, make: Callable[[], Any]) -> Any:
         """The writer, which lists what is there; a checkpoint so damaged that it cannot is taken away."""
@@ -128,7 +143,7 @@ class Checkpoints:
 
         def write() -> None:
             self._settle()
-            response = self._writer.save_async(
+            response = self._open().save_async(
                 snapshot.number, tree, custom_metadata={"empty": empty, "runs": runs}
             )
             seal = partial(self._seal, snapshot.number)
@@ -166,7 +181,7 @@ class Checkpoints:
         """The newest snapshot that is whole; damaged ones above it are reported and deleted."""
         for step, fault in sorted(self._unreadable.items(), reverse=True):
             complain(f"the checkpoint {self._folder / str(step)} is damaged: {fault}")
-        for info in reversed(self._writer.checkpoints):
+        for info in reversed([] if self._writer is None else self._writer.checkpoints):
             try:
                 snapshot, fault = self._read(info.step), ""
             except Exception as error:  # whatever is damaged, the one before may be whole
@@ -214,6 +229,7 @@ class Checkpoints:
 
         def finish() -> None:
             self._settle()
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
 
         self._guarded(finish)
