@@ -12,6 +12,8 @@ import numpy as np
 from jal.errors import JalError
 
 _STORED_DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16)
+_EXPONENTS = {np.dtype(np.float16): 0x7C00, np.dtype(ml_dtypes.bfloat16): 0x7F80}
+_CHECKED = 2**22  # numbers looked at at once
 _MOST_CLASSES = 1_000_000  # a label by mistake must not ask for the memory of as many classes
 
 
@@ -53,13 +55,28 @@ def check_features(name: str, values: Any, dimension: int | None = None) -> np.n
         raise JalError(f"{name} has {array.shape[1]} columns, but train_x has {dimension}.")
     if array.dtype not in _STORED_DTYPES:
         array = array.astype(np.float32)
-    finite = np.isfinite(array.astype(np.float32)).all(axis=1)
+    finite = _finite_rows(array)
     if not finite.all():
         raise JalError(
             f"{name} has NaN or infinite values in {(~finite).sum()} of its {len(array)} rows; "
             f"the first is row {np.argmin(finite)}."
         )
     return array
+
+
+def _finite_rows(array: np.ndarray) -> np.ndarray:
+    """bool[rows], a chunk of rows at a time in the stored dtype: the pool may fill half the memory."""
+    finite = np.empty(len(array), bool)
+    exponent = _EXPONENTS.get(array.dtype)
+    step = max(1, _CHECKED // array.shape[1])
+    for start in range(0, len(array), step):
+        rows = array[start : start + step]
+        if exponent is None:
+            good = np.isfinite(rows)
+        else:  # all bits of the exponent are set in what is not finite, and in nothing else
+            good = np.ascontiguousarray(rows).view(np.uint16) & exponent != exponent
+        finite[start : start + step] = good.all(axis=1)
+    return finite
 
 
 def check_labels(
