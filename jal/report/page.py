@@ -118,10 +118,17 @@ def table_html(table: Table) -> str:
     rows, columns = table.shown.shape
     kind = "table" + " short" * (rows <= _SHORT) + " wide" * (columns >= _WIDE)
     return (
-        f'<div class="{kind}"><p>{escape(table.caption)}</p>'
+        f'<div class="{kind}"><p>{_tied(table.caption)}</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></div>"
     )
+
+
+def _tied(text: str) -> str:
+    """The text for a page, with no line ending between a number and what belongs to it."""
+    for mark in ("%", "±", "points"):
+        text = text.replace(f" {mark}", f"\N{NO-BREAK SPACE}{mark}")
+    return escape(text.replace("± ", "±\N{NO-BREAK SPACE}"))
 
 
 def _long(cell: object) -> str:
@@ -191,9 +198,9 @@ def page(
     for section in sections:
         parts.append(f'<section id="{_anchor(section.title)}">\n<h2>{escape(section.title)}</h2>')
         if section.found:
-            lines = escape(section.found).replace("\n", "<br>\n")
+            lines = _tied(section.found).replace("\n", "<br>\n")
             parts.append(f'<p class="found">{lines}</p>')
-        parts.append(f"<p>{escape(section.text)}</p>")
+        parts.append(f"<p>{_tied(section.text)}</p>")
         if section.pictures:
             figures = "\n".join(picture_html(each, drawn[each.name]) for each in section.pictures)
             parts.append(f'<div class="pictures">\n{figures}\n</div>')

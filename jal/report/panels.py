@@ -12,7 +12,7 @@ from jal.report.compare import by_setting
 
 Styles = Mapping[str, Mapping[str, Any]]
 LEARNER_NAMES = {"frozen": "linear probing", "lora": "PEAL"}
-_DASHES = ("-", "--", ":")
+LEARNER_DASHES = ("-", "--", ":")
 
 
 def panels(metrics: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -44,7 +44,7 @@ def parts(rows: pd.DataFrame, styles: Styles) -> list[tuple[str, pd.DataFrame, S
     found: list[tuple[str, pd.DataFrame, Styles]] = []
     for position, (_, own) in enumerate(settings):
         learner = str(own["learner"].iloc[0])
-        dash = {"linestyle": _DASHES[position % len(_DASHES)]}
+        dash = {"linestyle": LEARNER_DASHES[position % len(LEARNER_DASHES)]}
         dashed = {arm: {**style, **dash} for arm, style in styles.items()}
         found.append((LEARNER_NAMES.get(learner, learner), own, dashed))
     return found

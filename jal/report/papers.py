@@ -14,7 +14,7 @@ from jal.report.compare import by_setting
 from jal.report.curves import draw_metric, metric_figure
 from jal.report.data import cube
 from jal.report.full import Full
-from jal.report.panels import LEARNER_NAMES, Styles, panels
+from jal.report.panels import LEARNER_DASHES, LEARNER_NAMES, Styles, labelled_as, panels
 from jal.report.style import MARKERS, dress, legend_below, new_figure
 
 if TYPE_CHECKING:
@@ -47,19 +47,20 @@ def _except(metrics: pd.DataFrame, free: str) -> Iterator[tuple[str, pd.DataFram
 
 
 def half_gain_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
-    """Accuracy less that at half the labels, one line a backbone, for each data set.
+    """Accuracy less that at half the labels, one line a backbone and learner, for each data set.
 
     Gupte et al. 2024, figure 1. A seed's gain is averaged over the arms before the interval is taken.
     """
-    fixed = [name for name in ("dataset", "learner", "ssl") if name in metrics]
+    fixed = [name for name in ("dataset", "ssl") if name in metrics]
     figures = {}
-    for _, rows in metrics.groupby(fixed, sort=False):
+    for _, rows in metrics.groupby(fixed, sort=False, observed=True):
         labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
         if labelled[-1] < 2 * labelled[0]:
             continue
         figure, axes = new_figure()
-        for position, backbone in enumerate(in_order(rows["backbone"])):
-            own = rows[rows["backbone"] == backbone]
+        backbones, learners = in_order(rows["backbone"]), in_order(rows["learner"])
+        for values, own in rows.groupby(["backbone", "learner"], sort=False, observed=True):
+            backbone, learner = map(str, values)
             curves = cube(own, "accuracy", in_order(own["arm"])).transpose(0, 2, 1)
             labels, gains = stats.gain_over_half(labelled[: curves.shape[-1]], curves)
             known = ~np.isnan(gains).all(axis=0)
@@ -69,9 +70,17 @@ def half_gain_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
             )
             band = stats.t_interval(mean.T, low=-1, high=1)
             # Greys: colours are the strategies'.
-            colour = GREYS[position % len(GREYS)]
-            marker = MARKERS[position % len(MARKERS)]
-            axes.plot(labels, band.mean, color=colour, marker=marker, markersize=4, label=backbone)
+            colour = GREYS[backbones.index(backbone) % len(GREYS)]
+            name = LEARNER_NAMES.get(learner, learner) if len(learners) > 1 else ""
+            axes.plot(
+                labels,
+                band.mean,
+                color=colour,
+                marker=MARKERS[backbones.index(backbone) % len(MARKERS)],
+                linestyle=LEARNER_DASHES[learners.index(learner) % len(LEARNER_DASHES)],
+                markersize=4,
+                label=labelled_as(name, backbone),
+            )
             axes.fill_between(labels, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
         axes.axhline(0, color="black", linewidth=0.8)
         title = f"{_name(rows, metrics)}: mean of {rows['arm'].nunique()} strategies"
@@ -115,9 +124,8 @@ def last_ssl_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def _name(rows: pd.DataFrame, metrics: pd.DataFrame) -> str:
     parts = [str(rows["dataset"].iloc[0])]
-    for name in ("learner", "ssl"):
-        if name in metrics and metrics[name].nunique() > 1:
-            parts.append(f"{'ssl ' if name == 'ssl' else ''}{rows[name].iloc[0]}")
+    if "ssl" in metrics and metrics["ssl"].nunique() > 1:
+        parts.append(f"ssl {rows['ssl'].iloc[0]}")
     return ", ".join(parts)
 
 

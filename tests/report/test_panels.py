@@ -73,3 +73,17 @@ def test_a_title_promises_no_interval_where_there_is_none() -> None:
     figure = gain_figure(prepared(tidy(noisy(THREE, seeds=2))), "random", STYLES)
     assert figure is not None
     assert figure.axes[0].get_title(loc="left") == "toy: paired, mean of 2 seeds"
+
+
+def test_gains_from_doubling_have_a_line_a_learner() -> None:
+    study = study_of(tidy(noisy(THREE)), tidy(noisy(THREE, at=1), learner="lora"))
+    (picture,) = sections_of(study)["Gain from doubling the labels"].pictures
+    lines = picture.figure.axes[0].lines[:2]
+    assert [(line.get_label(), line.get_linestyle()) for line in lines] == [
+        ("linear probing, unknown", "-"),
+        ("PEAL, unknown", "--"),
+    ]
+    for line, (_, rows) in zip(lines, study.metrics.groupby("learner"), strict=True):
+        # 40 labels less 20, the means over strategies and seeds.
+        by_labels = rows.groupby("labelled")["accuracy"].mean()
+        np.testing.assert_allclose(line.get_ydata()[-1], by_labels[40] - by_labels[20])

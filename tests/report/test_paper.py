@@ -79,3 +79,13 @@ def test_paper_is_white_and_says_where_the_rest_is(printed: Any, tmp_path: Path)
     printed.emulate_media(media="screen")
     assert "(" not in printed.inner_text("summary")
     printed.emulate_media(media="print")
+
+
+def test_no_line_ends_between_a_number_and_what_belongs_to_it() -> None:
+    section = Section("S", "at 5 %", found="a less b is 6.4 ± 1.2 points, 12 %.")
+    text = page("t", "f", [], [section], {}, {})
+    assert "at 5\N{NO-BREAK SPACE}%" in text
+    assert (
+        "6.4\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}1.2\N{NO-BREAK SPACE}points, 12\N{NO-BREAK SPACE}%."
+        in text
+    )
