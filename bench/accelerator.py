@@ -84,15 +84,15 @@ def described(array: Any, sharding: Any) -> Any:
     return np.asarray(array)
 
 
-def compile_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Compiles, prints and returns a line a program."""
+def compile_all(arguments: argparse.Namespace) -> None:
+    """Compiles, prints and writes a line a program."""
     mesh = topology(arguments.aot, arguments.chips, ROWS if arguments.shard else AXIS)
     runs, devices = arguments.runs, mesh.size
     dealt = 1 if arguments.shard else min(devices, runs)
     chunk = min(arguments.chunk or runs, -(-runs // dealt))
     layout = Layout(runs, "vmap", chunk, dealt, mesh, shards_pool=arguments.shard)
     print(f"{devices} × {mesh.devices.flat[0].device_kind}, {runs} runs, {chunk} at once")
-    lines = []
+    lines: list[dict[str, Any]] = []
     with mock.patch.object(dist, "place", described):
         for size in arguments.sizes:
             for item in items(arguments, size, layout):
@@ -100,8 +100,9 @@ def compile_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     line = {"size": size, "program": item.name, **compiled(item, layout)}
                 lines.append(line)
                 print("  ".join(f"{line.get(name, ''):>10}" for name in COLUMNS), flush=True)
+                if arguments.out:  # after every line: compiling all takes long
+                    write(lines, arguments.out, arguments.aot.replace(":", "-"))
                 jax.clear_caches()
-    return lines
 
 
 def write(lines: list[dict[str, Any]], folder: Path, name: str) -> None:
@@ -140,9 +141,7 @@ def main() -> None:
         run_all(arguments.sizes or ["small", "study"], chosen(arguments.strategies), arguments.runs)
         return
     arguments.sizes = arguments.sizes or list(SIZES)
-    lines = compile_all(arguments)
-    if arguments.out:
-        write(lines, arguments.out, arguments.aot.replace(":", "-"))
+    compile_all(arguments)
 
 
 if __name__ == "__main__":

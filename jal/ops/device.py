@@ -25,7 +25,7 @@ def _described() -> Any:
 def on_cpu() -> bool:
     """Whether the program is for a CPU; also where it is only compiled here, for another device."""
     device = _described()
-    return (device.platform if device else jax.default_backend()) == "cpu"
+    return (device.device_kind if device else jax.default_backend()) == "cpu"
 
 
 def a_step(cpu: int, accelerator: int) -> int:
