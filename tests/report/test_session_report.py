@@ -84,7 +84,7 @@ def account(names: list[str] | None = None, **changed: Any) -> Account:
 
 
 def page_of(made: Account, out: Path) -> str:
-    return make_session_report(made, out).page.read_text("utf-8")
+    return make_session_report(made, out).page.read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def sketch_of(made: Account) -> tuple[str, dict[str, Section]]:
@@ -92,7 +92,7 @@ def sketch_of(made: Account) -> tuple[str, dict[str, Section]]:
     sections = session_sections(made, Album(made.sight))
     drawn = {picture.name: b"" for section in sections for picture in section.pictures}
     text = page("title", facts_line(made), made.notes, sections, drawn, {})
-    return text, {section.title: section for section in sections}
+    return text.replace("\N{NO-BREAK SPACE}", " "), {section.title: section for section in sections}
 
 
 def headings(page: str) -> list[str]:
