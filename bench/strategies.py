@@ -32,6 +32,12 @@ STRATEGIES = (
     "probcover",
     "coreset",
     "badge",
+    "maxherding",
+    "uherding",
+    "tcm",
+    "falcun",
+    "bait",
+    "dcom",
     "random",
 )
 TARGETS = {"dropquery": 25, "typiclust": 300, "bald": 120, "alfamix": 60}

@@ -16,15 +16,19 @@ from jax import lax
 from jal.core.precision import PRECISION
 from jal.core.types import Array
 from jal.ops.chunks import fold_rows, over_true
+from jal.ops.device import a_step, any_of_all
 from jal.ops.distances import normalise
 
-_TILE = 1024  # rows and columns of a tile of all pairs
 _BLOCK = 64  # candidates computed again at a time; rows taken at a time
-_COLUMNS = 1024  # rows that a block of candidates is compared with at a time
 _MANY = 4  # all pairs are formed again once one in so many candidates is in question
 _SLACK = 1e-5  # all pairs are summed in another order than a candidate's are
 
 Kernel = Callable[[Array], Array]  # from squared distances to similarities, at least 0
+
+
+def _columns() -> int:
+    """Rows that others are compared with at a time."""
+    return a_step(cpu=1024, accelerator=8192)
 
 
 def gaussian(width: Array | float) -> Kernel:
@@ -92,7 +96,7 @@ def all_gains(
 ) -> Array:
     """f32[N]: every row's gain; each pair of rows is formed once for both of them."""
     total = features.shape[0]
-    size = min(_TILE, total)
+    size = min(_columns(), total)
     tiles = -(-total // size)
 
     def place(index: Array) -> tuple[Array, Array, Array, Array]:
@@ -135,7 +139,7 @@ def gains_of(
         worth = lax.dynamic_slice_in_dim(weights, columns[0], columns.shape[0]) * fresh
         return gains + (jnp.maximum(near - covered, 0) * worth).sum(axis=1)
 
-    return fold_rows(step, jnp.zeros(rows.shape), features.shape[0], _COLUMNS)
+    return fold_rows(step, jnp.zeros(rows.shape), features.shape[0], _columns())
 
 
 class _Search(NamedTuple):
@@ -212,13 +216,8 @@ def greedy(
 
         nothing = jnp.zeros(total, bool), jnp.float32(0), jnp.int32(total)
         search = compute(_Search(bounds, *nothing))
-        # Not a `cond`: mapped over runs, that would form all pairs for each pick of any.
         many = search.in_question(allowed).sum() * _MANY > total
-        search, _ = lax.while_loop(
-            lambda carry: carry[1],
-            lambda carry: (tighten(carry[0]), jnp.bool_(False)),
-            (search, many),
-        )
+        search = lax.cond(any_of_all(many), tighten, lambda state: state, search)
         search = lax.while_loop(lambda state: state.in_question(allowed).any(), compute, search)
         bounds, chosen = search.bounds, search.chosen
         found = (chosen < total)[None]

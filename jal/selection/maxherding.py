@@ -10,6 +10,7 @@ from jax import lax
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
 from jal.ops import herding
+from jal.ops.device import any_of_all
 from jal.ops.draw import draw_rows
 from jal.ops.neighbours import inverse_norms
 from jal.selection import batches
@@ -104,7 +105,7 @@ def maxherding(*, kernel: str = "gaussian", sigma: float = 1.0, limit: int = 50_
         features = rows_of(view.pool_features, cache.rows)
         cover = cover_of(view, features, cache)
         bounds = lax.cond(
-            view.labelled.any(),
+            any_of_all(view.labelled.any()),
             lambda: bounds_of(features, cache.scales, cover),
             lambda: cache.bounds,
         )

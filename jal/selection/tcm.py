@@ -9,6 +9,7 @@ from jax import lax
 
 from jal.core.types import Array, Cache, Key, Strategy, View
 from jal.errors import JalError
+from jal.ops.device import most
 from jal.selection.typiclust import typiclust
 from jal.selection.uncertainty import margins
 
@@ -49,7 +50,7 @@ def tcm(
 
     def select(key: Key, view: View, cache: Cache, state: Turn, k: int) -> tuple[Array, Turn]:
         picks, clustering = lax.cond(
-            state.queries < switch,
+            most(state.queries) < switch,  # all runs have had as many
             lambda: typical.select(key, view, (), state.clustering, k),
             lambda: (unsure.select(key, view, (), (), k)[0], state.clustering),
         )

@@ -135,7 +135,7 @@ def test_a_part_covers_nearly_as_much_as_the_whole() -> None:
             part = compiled("uherding", sigma=0.5, calibration="none", limit=limit)
             picks = np.asarray(part.select(key, view, (), (), 10)[0])
             found.append(float((np.maximum(kernel[picks].max(axis=0), cover) * weights).sum()))
-    assert np.mean(reached[200]) > 0.95 * np.mean(reached[600])
+    assert np.mean(reached[200]) > 0.93 * np.mean(reached[600])
 
 
 @pytest.mark.parametrize(
