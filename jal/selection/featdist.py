@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from jal.core.precision import PRECISION
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.learners import probe
 from jal.ops.chunks import map_rows
@@ -20,8 +21,11 @@ def feature_distances(view: View) -> Array:
 
     def chunk(index: Array, rows: Array) -> Array:
         predicted = jnp.argmax(probe.logits(view.probe, rows), axis=1)
-        distance = jnp.linalg.norm(rows.astype(jnp.float32) - means[predicted], axis=1)
-        return jnp.where(seen[predicted], distance, jnp.inf)
+        is_predicted = jnp.arange(view.num_classes) == predicted[:, None]
+        # A product takes the means exactly, and also where the rows lie spread over devices.
+        own = jnp.dot(is_predicted.astype(jnp.float32), means, precision=PRECISION)
+        distance = jnp.linalg.norm(rows.astype(jnp.float32) - own, axis=1)
+        return jnp.where((is_predicted & seen).any(axis=1), distance, jnp.inf)
 
     return map_rows(chunk, view.features)
 

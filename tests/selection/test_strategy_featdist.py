@@ -12,6 +12,7 @@ from strategy_views import compiled, make_view
 from jal.core.spec import Choice
 from jal.core.types import Probe, View
 from jal.errors import JalError
+from jal.ops.chunks import ROWS, rows_over
 from jal.selection import make_strategy
 from jal.selection.batches import balanced_top_k
 from jal.selection.featdist import feature_distances
@@ -106,3 +107,17 @@ def test_balanced_refuses_the_other_options():
     for name in ("entropy", "bald"):
         with pytest.raises(JalError, match="balanced"):
             make_strategy(Choice(name, (("balanced", True), ("typical", True))))
+
+
+def test_distances_of_rows_spread_over_devices_are_the_same():
+    mesh = jax.make_mesh((2,), (ROWS,), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(ROWS))
+    at = view()
+    spread = replace(at, features=jax.device_put(at.features, rows))
+
+    @jax.jit
+    def over_devices(at: View) -> jax.Array:
+        with rows_over(mesh):
+            return feature_distances(at)
+
+    np.testing.assert_allclose(over_devices(spread), jax.jit(feature_distances)(at), rtol=1e-5)
