@@ -26,9 +26,14 @@ _SLACK = 1e-5  # all pairs are summed in another order than a candidate's are
 Kernel = Callable[[Array], Array]  # from squared distances to similarities, at least 0
 
 
+def _tile() -> int:
+    """Rows and columns of a tile of all pairs."""
+    return a_step(cpu=1024, accelerator=2048)
+
+
 def _columns() -> int:
-    """Rows that others are compared with at a time."""
-    return a_step(cpu=1024, accelerator=8192)
+    """Rows that a block of candidates is compared with at a time."""
+    return a_step(cpu=1024, accelerator=16384)
 
 
 def gaussian(width: Array | float) -> Kernel:
@@ -96,7 +101,7 @@ def all_gains(
 ) -> Array:
     """f32[N]: every row's gain; each pair of rows is formed once for both of them."""
     total = features.shape[0]
-    size = min(_columns(), total)
+    size = min(_tile(), total)
     tiles = -(-total // size)
 
     def place(index: Array) -> tuple[Array, Array, Array, Array]:
