@@ -21,7 +21,7 @@ from jal.report.data import Study
 from jal.report.names import slug
 from jal.report.page import Picture, Section
 from jal.report.predictions import Predicted, read_predictions
-from jal.report.style import new_figure
+from jal.report.style import entitle, new_figure
 from jal.report.tables import Table, percent
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def confusion_figure(found: Predicted, arm: str, title: str) -> Figure:
     place = "" if named else f", by its place among the {size}, from 0"
     axes.set_ylabel(f"class{place}")
     axes.set_xlabel("taken for")
-    axes.set_title(title, fontsize=10, loc="left")
+    entitle(axes, title)
     figure.colorbar(
         drawn, ax=axes, shrink=0.7, aspect=30, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1],
         format=PercentFormatter(1, 0), label="of the class's test images",

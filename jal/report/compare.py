@@ -116,12 +116,18 @@ def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
         if baseline is None
         else ("against-baseline", f"all against {baseline}")
     )
+    number = len(data)
+    correction = (
+        f"after Holm's correction for all {number} tests of this table"
+        if number > 1
+        else "of the one test of this table, which needs no correction"
+    )
     caption = (
         f"Two-sided paired t-tests over seeds on the area under the curve, {whom}: difference in "
-        f"points with the half-width of its 95 % interval, and p after Holm's correction for all "
-        f"{len(data)} tests of this table.{_power(data, spreads)}"
+        f"points with the half-width of its 95 % interval, and p {correction}."
+        f"{_power(data, spreads)}"
     )
-    title = f"{len(data)} comparisons, {whom}"
+    title = f"{number} comparison{'s' * (number > 1)}, {whom}"
     return Table(name, caption, data, shown, title)
 
 
@@ -130,7 +136,7 @@ def _power(data: pd.DataFrame, spreads: list[float]) -> str:
     tested = data[data["p"].notna()]
     if tested.empty:
         why = (
-            f"with fewer than {stats.LEAST} seeds"
+            f"with fewer than {stats.LEAST} seeds of whole runs"
             if data["seeds"].max() < stats.LEAST
             else "without spread between the seeds"
         )

@@ -103,8 +103,9 @@ def last_half_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
         curves = cube(rows, "accuracy", in_order(rows["arm"])).transpose(0, 2, 1)
         labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
         _, gains = stats.gain_over_half(labelled, curves)
-        if gains.shape[-1]:
-            found[setting] = gains[..., -1].mean(0)
+        # As in the figure: over the arms that a seed has.
+        if gains.shape[-1] and not np.isnan(gains[..., -1]).all():
+            found[setting] = pd.DataFrame(gains[..., -1]).mean().to_numpy()
     return found
 
 

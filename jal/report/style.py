@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,11 +130,22 @@ def dress(axes: Axes, *, xlabel: str, ylabel: str, title: str, percent: bool = F
 
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-    axes.set_title(title, fontsize=10, loc="left")
+    entitle(axes, title)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def entitle(axes: Axes, title: str) -> None:
+    """A title in as many lines as it takes: what is wider than the figure would be cut off."""
+    grid = axes.get_gridspec()
+    inches = axes.figure.bbox.width / axes.figure.dpi
+    width = inches / (1 if grid is None else grid.ncols)
+    # An inch is left of the axes; the rest of a line has twelve or thirteen letters an inch.
+    letters = max(20, int(12.5 * (width - 1)))
+    lines = textwrap.wrap(title, letters, break_long_words=False, break_on_hyphens=False)
+    axes.set_title("\n".join(lines), fontsize=10, loc="left")
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:

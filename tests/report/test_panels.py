@@ -10,6 +10,8 @@ from jal.report.curves import gain_figure
 from jal.report.data import Study
 from jal.report.efficiency import cost_figure
 from jal.report.page import Section
+from jal.report.panels import panel_title
+from jal.report.papers import last_half_gains
 from jal.report.sections import make_sections
 from jal.report.style import arm_styles
 
@@ -87,3 +89,32 @@ def test_gains_from_doubling_have_a_line_a_learner() -> None:
         # 40 labels less 20, the means over strategies and seeds.
         by_labels = rows.groupby("labelled")["accuracy"].mean()
         np.testing.assert_allclose(line.get_ydata()[-1], by_labels[40] - by_labels[20])
+
+
+def test_a_long_title_takes_lines_instead_of_being_cut_off() -> None:
+    name = "flowers of many lands, photographed by hand " + "x" * 30
+    rows = prepared(tidy(noisy(THREE), dataset=name, backbone="dinov2-with-registers-small"))
+    figure = gain_figure(rows, "random", STYLES)
+    assert figure is not None
+    figure.draw_without_rendering()
+    title = figure.axes[0].get_title(loc="left")
+    assert (
+        title.replace("\n", " ")
+        == f"{panel_title(rows)}: paired, mean and 95 % interval of 3 seeds"
+    )
+    extent = figure.axes[0]._left_title.get_window_extent()
+    assert extent.x1 <= figure.bbox.width
+    assert extent.y1 <= figure.bbox.height
+
+
+def test_what_doubling_brought_is_not_told_of_what_was_not_measured() -> None:
+    rows = tidy(noisy(THREE))
+    rows = rows[(rows["strategy"] == "random") | (rows["round"] < 4)]
+    study = study_of(rows)
+    found = last_half_gains(study.metrics)["toy"]
+    own = rows[rows["strategy"] == "random"].pivot(
+        index="seed", columns="labelled", values="accuracy"
+    )
+    np.testing.assert_allclose(found, (own[40] - own[20]).to_numpy())
+    rows.loc[rows["labelled"] == 40, "accuracy"] = np.nan
+    assert last_half_gains(study_of(rows).metrics) == {}
