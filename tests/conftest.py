@@ -81,6 +81,7 @@ def run_python() -> RunPython:
         env: dict[str, str] | None = None,
         path: Path = ROOT,
     ) -> subprocess.CompletedProcess[str]:
+        inherited = filter(None, [os.environ.get("PYTHONPATH")])
         return subprocess.run(
             [sys.executable, *arguments],
             capture_output=True,
@@ -88,7 +89,8 @@ def run_python() -> RunPython:
             check=False,
             cwd=cwd,
             env=os.environ
-            | {"PYTHONPATH": str(path), "JAX_NUM_CPU_DEVICES": str(devices)}
+            | {"PYTHONPATH": os.pathsep.join([str(path), *inherited])}
+            | {"JAX_NUM_CPU_DEVICES": str(devices)}
             | (env or {}),
         )
 
