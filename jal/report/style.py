@@ -159,7 +159,10 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """The figure as `png` (200 dots an inch) or `svg`; the same bytes for the same figure."""
+    """The figure as `png` (200 dots an inch) or `svg`; the same bytes for the same figure.
+
+    It is laid out once, for its first picture, and keeps its places for the next.
+    """
     import matplotlib
 
     buffer = io.BytesIO()
@@ -172,6 +175,7 @@ def render(figure: Figure, kind: str) -> bytes:
     }
     with matplotlib.rc_context(drawing):
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+    figure.set_layout_engine("none")
     return _short(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
 
 
