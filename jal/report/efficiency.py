@@ -159,7 +159,9 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    seconds = [line.get_xdata()[0] for line in axes.lines]
+    is_wide = len(seconds) > 0 and np.nanmax(seconds) > 100 * np.nanmin(seconds)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if is_wide else (1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.3, y=0.15)

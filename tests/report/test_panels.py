@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from tidy_rows import noisy, prepared, tidy
@@ -118,3 +120,13 @@ def test_what_doubling_brought_is_not_told_of_what_was_not_measured() -> None:
     np.testing.assert_allclose(found, (own[40] - own[20]).to_numpy())
     rows.loc[rows["labelled"] == 40, "accuracy"] = np.nan
     assert last_half_gains(study_of(rows).metrics) == {}
+
+
+def test_the_ticks_of_cost_stay_apart_from_tenths_to_hundreds_of_seconds() -> None:
+    slow = tidy(noisy(THREE, at=1), learner="lora", seconds=60.0)
+    figure = cost_figure(prepared(tidy(noisy(THREE), seconds=0.3), slow), STYLES)
+    figure.draw_without_rendering()
+    shown = [text.get_window_extent() for text in figure.axes[0].get_xticklabels()]
+    inside = [box for box in shown if box.x0 >= 0 and box.x1 <= figure.bbox.width]
+    assert len(inside) > 1
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(inside))
