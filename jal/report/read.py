@@ -70,6 +70,8 @@ def _pieces(path: Path, needed: Sequence[str], only: Sequence[str] = ()) -> Iter
                 missing = [name for name in needed if name not in piece]
                 if missing:
                     raise JalError(f"{path} is damaged: it has no column {', '.join(missing)}.")
+                if not isinstance(piece.index, pd.RangeIndex):  # what is too much became the index
+                    raise JalError(f"{path} is damaged: its lines have more values than columns.")
                 yield piece
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise JalError(f"{path} is damaged ({' '.join(str(error).split())}).") from error

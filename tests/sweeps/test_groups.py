@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,9 @@ def test_budget_above_the_pool() -> None:
 def test_unknown_labels_cannot_be_swept() -> None:
     labels = np.array(POOL.pool.labels)
     labels[5] = -1
+    pool = dataclasses.replace(POOL.pool, labels=labels)
     with pytest.raises(JalError, match="1 pool labels are unknown"):
-        make_groups(
-            config_of(), LoadedPool("", lambda: (POOL.pool.replace(labels=labels), POOL.facts))
-        )
+        make_groups(config_of(), LoadedPool("", lambda: (pool, POOL.facts)))
 
 
 def test_given_first_indices() -> None:
