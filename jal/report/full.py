@@ -45,10 +45,11 @@ class Full(NamedTuple):
     recipes: int
 
     def words(self) -> str:
-        """The mean with its interval, in per cent, and of what."""
+        """The mean with its interval, in per cent, and of what; tables beside it have sds after ±."""
         best = f", the best of {self.recipes} recipes" if self.recipes > 1 else ""
         seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
-        return f"accuracy {with_interval(self.mean, self.low, self.high)} % ({seeds}{best})"
+        shown = "" if np.isnan(self.low) else "95 % interval, "
+        return f"accuracy {with_interval(self.mean, self.low, self.high)} % ({shown}{seeds}{best})"
 
 
 def read_full(workdirs: Iterable[str]) -> pd.DataFrame:
