@@ -201,7 +201,8 @@ def test_all_labels_are_a_line_in_its_interval(with_full: Path) -> None:
         (patch.get_y(), patch.get_y() + patch.get_height()) for patch in axes.patches
     ]
     assert low < 0.88 < 0.92 < high
-    assert "with all 500 labels, accuracy 90.0 ± 5.0 % (95 % interval, 3 seeds); margins is at" in section.found
+    told = "with all 500 labels, accuracy 90.0 ± 5.0 % (95 % interval, 3 seeds); margins is at"
+    assert told in section.found
     assert "grey dashed line" in section.text
 
 
