@@ -155,7 +155,9 @@ def _load(folder: Path, key: str, arguments: Any, devices: Sequence[jax.Device])
 
 def _save(folder: Path, key: str, content: bytes) -> None:
     """Keeps a program, and room for it."""
-    write_atomically(folder / key, hashlib.sha256(content).digest() + content)
+    path = folder / key
+    write_atomically(path, hashlib.sha256(content).digest() + content)
+    path.chmod(0o600)  # whatever the umask is: a file that others may write is not read
     known = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
     size = sum(path.stat().st_size for path in known)
     for path in known:

@@ -50,12 +50,15 @@ def configure_jax(devices: int = 0) -> None:
 def programs_folder() -> Path | None:
     """Where compiled programs are kept, inside jax's cache; None where they are not.
 
-    Commands keep them. A process that somebody else's code runs in has settings of its own.
+    Commands keep them, where a single process computes. A process that somebody else's code runs in has
+    settings of its own.
     """
     import jax
 
     home = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if not _keeps_programs or not home or "://" in str(home) or not hasattr(os, "getuid"):
+        return None
+    if jax.process_count() > 1:  # each has a part of the program for devices of all
         return None
     return _made(Path(home) / "jal-programs")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -144,14 +145,27 @@ def test_all_code_that_is_traced_is_part_of_the_key() -> None:
 
 def test_the_oldest_programs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executables, "LIMIT", 5000)
-    import os
-
     for number in range(8):
         executables._save(tmp_path, str(number), bytes(1000))
         os.utime(tmp_path / str(number), (number, number))
         if number == 3:
             os.utime(tmp_path / "0", (99, 99))  # used again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "5", "6", "7"]
+
+
+def test_a_kept_program_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o002)  # as where every user has a group
+    try:
+        executables._save(tmp_path, "key", b"program")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    tmp_path.chmod(0o700)
+    assert executables._is_ours(tmp_path / "key")
+    (tmp_path / "link").symlink_to(tmp_path / "key")
+    assert not executables._is_ours(tmp_path / "link")
+    (tmp_path / "key").chmod(0o620)
+    assert not executables._is_ours(tmp_path / "key")
 
 
 def test_what_a_program_depends_on_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
