@@ -54,7 +54,7 @@ def area_table(metrics: pd.DataFrame) -> Table:
         "Area under the accuracy curve: mean test accuracy over the label range, in per cent, with "
         "the half-width of its 95 % t-interval over seeds (none below 3 seeds)."
     )
-    return Table("area", caption, data, shown)
+    return Table("area", caption, data, shown, once=("setting", "seeds"))
 
 
 def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
@@ -128,7 +128,7 @@ def paired_tests(metrics: pd.DataFrame, baseline: str | None) -> Table | None:
         f"{_power(data, spreads)}"
     )
     title = f"{number} comparison{'s' * (number > 1)}, {whom}"
-    return Table(name, caption, data, shown, title)
+    return Table(name, caption, data, shown, title, once=("setting", "against", "seeds"))
 
 
 def _power(data: pd.DataFrame, spreads: list[float]) -> str:

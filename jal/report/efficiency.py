@@ -76,6 +76,7 @@ def labels_table(
         caption,
         pd.DataFrame(records, columns=names),
         pd.DataFrame(shown, columns=heads),
+        once=("setting", "full (%)"),
     )
 
 
@@ -114,7 +115,7 @@ def cost_table(metrics: pd.DataFrame) -> Table:
             " Some sweeps are of a version of jal that did not tell compilation apart: their first rounds, "
             "where programs are compiled, are counted as their median round."
         )
-    return Table("cost", caption, data, shown)
+    return Table("cost", caption, data, shown, once=("setting",))
 
 
 def _tells(rows: pd.DataFrame) -> bool:

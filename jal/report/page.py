@@ -71,8 +71,6 @@ class Section(NamedTuple):
 _LONG = 36  # letters of a cell that may take several lines
 _SHORT = 16  # rows of a table that paper does not part
 _WIDE = 9  # columns from which on a table is printed on its side
-# Columns that a caption can say once.
-_SAYS = ("setting", "seeds", "against", "full (%)")
 
 
 def _anchor(title: str) -> str:
@@ -80,12 +78,10 @@ def _anchor(title: str) -> str:
 
 
 def lean(table: Table) -> Table:
-    """The table without columns that say one thing in every row, which the caption then says once."""
+    """The table without those of its `once` that say one thing in every row, which the caption says."""
     shown = table.shown
     same = [
-        name
-        for name in shown
-        if name in _SAYS and len(shown) > 1 and shown[name].astype(str).nunique() == 1
+        name for name in table.once if len(shown) > 1 and shown[name].astype(str).nunique() == 1
     ]
     if not same:
         return table

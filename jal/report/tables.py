@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ class Table(NamedTuple):
       data: the numbers, unrounded, for CSV.
       shown: the same as words, for people.
       title: what it is called where it is folded away; empty: its name.
+      once: columns shown that the page's caption says once, where they say one thing in every row.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Table(NamedTuple):
     data: pd.DataFrame
     shown: pd.DataFrame
     title: str = ""
+    once: Sequence[str] = ()
 
 
 _LATEX = str.maketrans(

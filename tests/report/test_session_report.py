@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from jal.errors import JalError
-from jal.report.page import Section, page
+from jal.report.page import Section, page, table_html
 from jal.report.session import make_session_report
 from jal.report.session_account import Account, Accuracy, How
 from jal.report.session_figures import classes_figure, confusion, labels_figure
@@ -179,6 +179,16 @@ def test_confusions_are_counted_and_mistakes_begin_with_the_surest() -> None:
     assert [photo.caption for photo in strip.photos] == [
         "b, taken for a (90 %)", "a, taken for b (80 %)", "c, taken for b (70 %)", "a, taken for b (60 %)",
     ]  # fmt: skip
+
+
+def test_a_class_called_like_a_column_of_other_tables_keeps_its_own() -> None:
+    names = ["seeds", "setting"]
+    said = audited(("seeds", "seeds", 0.9), ("setting", "seeds", 0.6))
+    _, sections = sketch_of(account(names, audited=said))
+    (table, _) = sections["Mistakes"].folded
+    html = table_html(table)
+    assert '<th class="number">seeds</th><th class="number">setting</th>' in html
+    assert "In every row" not in html
 
 
 def test_of_many_classes_confusions_are_listed() -> None:
