@@ -65,19 +65,19 @@ def _gains(study: Study, styles: Styles, baseline: str) -> Section:
 
 
 def _tests(study: Study, baseline: str) -> Section:
-    tables = [compare.area_table(study.metrics)]
     against = compare.paired_tests(study.metrics, baseline)
     pairs = compare.paired_tests(study.metrics, None)
-    tables += [] if against is None else [against]
-    many = pairs is not None and len(pairs.data) >= _MANY_PAIRS
-    if pairs is not None and not many:
-        tables.append(pairs)
+    if against is not None and pairs is not None and len(against.data) == len(pairs.data):
+        pairs = None  # two arms a setting: there are no other pairs
+    found = findings.of_tests(against if against is not None else pairs)
+    tables = [compare.area_table(study.metrics), *([] if against is None else [against])]
+    folded: list[Table] = []
+    if pairs is not None:
+        (folded if len(pairs.data) >= _MANY_PAIRS else tables).append(pairs)
     text = (
         "One number a run: the area under its accuracy curve. Runs of the same seed are paired. "
         "Runs that lack rounds are left out."
     )
-    folded = [pairs] if many and pairs else []
-    found = findings.of_tests(against if against is not None else pairs)
     return Section("Area under the curve", text, tables=tables, folded=folded, found=found)
 
 

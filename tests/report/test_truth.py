@@ -312,6 +312,24 @@ def test_columns_that_say_one_thing_are_said_once() -> None:
     assert "setting" in table.data  # for those who compute
 
 
+@pytest.mark.parametrize(
+    ("arms", "names"),
+    [
+        (["random", "margins"], ["area", "against-baseline"]),
+        (["margins", "coreset"], ["area", "pairs"]),
+        (list(THREE), ["area", "against-baseline", "pairs"]),
+    ],
+)
+def test_two_strategies_are_compared_in_one_table(arms: list[str], names: list[str]) -> None:
+    study = study_of(
+        *(tidy(noisy({arm: THREE[arm] for arm in arms}, at=n), dataset=f"d{n}") for n in range(2))
+    )
+    section = sections_of(study)["Area under the curve"]
+    assert [table.name for table in section.tables] == names  # type: ignore[attr-defined]
+    assert not section.folded  # type: ignore[attr-defined]
+    assert "at 5 % after correction" in section.found  # type: ignore[attr-defined]
+
+
 def test_what_could_be_shown_is_hinted_at() -> None:
     study = study_of(tidy(noisy(THREE)), picks={Path("w/acquisitions.csv"): 0})
     words = " ".join(hints(study, list(sections_of(study).values()), ""))  # type: ignore[arg-type]
