@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from jal.report import stats
-from jal.report.arms import in_order
+from jal.report.arms import in_order, settings_of
 from jal.report.compare import by_setting
-from jal.report.curves import draw_metric, metric_figure
+from jal.report.curves import draw_metric
 from jal.report.data import cube
-from jal.report.full import Full
-from jal.report.panels import LEARNER_DASHES, LEARNER_NAMES, Styles, labelled_as, panels
+from jal.report.panels import LEARNER_DASHES, LEARNER_NAMES, Styles, labelled_as
 from jal.report.style import MARKERS, dress, legend_below, new_figure
 
 if TYPE_CHECKING:
@@ -27,23 +26,12 @@ HATCHES = ("", "//", "..", "xx")
 GREYS = ("#222222", "#777777", "#aaaaaa", "#4d4d4d")
 
 
-def _except(metrics: pd.DataFrame, free: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Groups of settings that agree in everything but one column, and that have several values there."""
-    fixed = [
-        name
-        for name in ("dataset", "backbone", "learner", "ssl")
-        if name in metrics and name != free
-    ]
-    if free not in metrics:
-        return
-    for values, rows in metrics.groupby(fixed, sort=False):
-        if rows[free].nunique() > 1:
-            shown = [
-                str(value)
-                for name, value in zip(fixed, values, strict=True)
-                if name == "dataset" or metrics[name].nunique() > 1
-            ]
-            yield ", ".join(shown), rows
+def _half_gains(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Labels f[n], and what their doubling brought each seed, f[seeds, n]: the mean over its arms."""
+    labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
+    curves = cube(rows, "accuracy", in_order(rows["arm"])).transpose(0, 2, 1)
+    labels, gains = stats.gain_over_half(labelled, curves)
+    return labels, stats.t_interval(np.moveaxis(gains, 0, -1)).mean
 
 
 def half_gain_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
@@ -54,21 +42,14 @@ def half_gain_figures(metrics: pd.DataFrame) -> dict[str, Figure]:
     fixed = [name for name in ("dataset", "ssl") if name in metrics]
     figures = {}
     for _, rows in metrics.groupby(fixed, sort=False, observed=True):
-        labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
-        if labelled[-1] < 2 * labelled[0]:
+        if rows["labelled"].max() < 2 * rows["labelled"].min():
             continue
         figure, axes = new_figure()
         backbones, learners = in_order(rows["backbone"]), in_order(rows["learner"])
         for values, own in rows.groupby(["backbone", "learner"], sort=False, observed=True):
             backbone, learner = map(str, values)
-            curves = cube(own, "accuracy", in_order(own["arm"])).transpose(0, 2, 1)
-            labels, gains = stats.gain_over_half(labelled[: curves.shape[-1]], curves)
-            known = ~np.isnan(gains).all(axis=0)
-            # Mean over arms, seed by seed; a seed that no arm has stays empty.
-            mean = np.where(
-                known, np.nansum(gains, 0) / np.maximum((~np.isnan(gains)).sum(0), 1), np.nan
-            )
-            band = stats.t_interval(mean.T, low=-1, high=1)
+            labels, gains = _half_gains(own)
+            band = stats.t_interval(gains.T, low=-1, high=1)
             # Greys: colours are the strategies'.
             colour = GREYS[backbones.index(backbone) % len(GREYS)]
             name = LEARNER_NAMES.get(learner, learner) if len(learners) > 1 else ""
@@ -100,26 +81,35 @@ def last_half_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
     """By data set and backbone, each seed's gain from the last doubling, averaged over its arms."""
     found = {}
     for setting, rows in by_setting(metrics):
-        curves = cube(rows, "accuracy", in_order(rows["arm"])).transpose(0, 2, 1)
-        labelled = rows.groupby("round")["labelled"].first().to_numpy(float)
-        _, gains = stats.gain_over_half(labelled, curves)
-        # As in the figure: over the arms that a seed has.
-        if gains.shape[-1] and not np.isnan(gains[..., -1]).all():
-            found[setting] = pd.DataFrame(gains[..., -1]).mean().to_numpy()
+        _, gains = _half_gains(rows)
+        if gains.shape[-1] and not np.isnan(gains[:, -1]).all():
+            found[setting] = gains[:, -1]
     return found
 
 
+def _propagated(metrics: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Accuracy with a kind of propagation less without: a title, and rows of arm, seed, round, labelled."""
+    if "ssl" not in metrics:
+        return
+    fixed = [name for name in settings_of(metrics) if name != "ssl"]
+    telling = [name for name in fixed if name == "dataset" or metrics[name].nunique() > 1]
+    keys = ["arm", "seed", "round", "labelled"]
+    for _, rows in metrics.groupby(fixed, sort=False, observed=True):
+        off = rows["ssl"].isin(_WITHOUT_SSL)
+        for kind in in_order(rows["ssl"][~off]):
+            both = rows[rows["ssl"] == kind].merge(rows[off], on=keys, suffixes=("_on", "_off"))
+            if both.empty:
+                continue
+            title = ", ".join([*(str(rows[name].iloc[0]) for name in telling), kind])
+            yield title, both[keys].assign(accuracy=both["accuracy_on"] - both["accuracy_off"])
+
+
 def last_ssl_gains(metrics: pd.DataFrame) -> dict[str, np.ndarray]:
-    """By setting, each seed's accuracy with less without propagation at the last budget, over its arms."""
+    """By setting, each seed's gain from propagation over its arms, at the last budget with and without."""
     found = {}
-    for title, rows in _except(metrics, "ssl"):
+    for title, rows in _propagated(metrics):
         last = rows[rows["round"] == rows["round"].max()]
-        off = last["ssl"].isin(_WITHOUT_SSL)
-        for kind in in_order(last["ssl"][~off]):
-            both = last[last["ssl"] == kind].merge(last[off], on=["arm", "seed"])
-            if len(both):
-                gains = both["accuracy_x"] - both["accuracy_y"]
-                found[f"{title}, {kind}"] = gains.groupby(both["seed"]).mean().to_numpy()
+        found[title] = last.groupby("seed")["accuracy"].mean().to_numpy()
     return found
 
 
@@ -133,39 +123,14 @@ def _name(rows: pd.DataFrame, metrics: pd.DataFrame) -> str:
 def ssl_figures(metrics: pd.DataFrame, styles: Styles) -> dict[str, Figure]:
     """Accuracy with label propagation less without, paired over seeds (Gupte et al. 2024, figure 4)."""
     figures = {}
-    for title, rows in _except(metrics, "ssl"):
-        off = rows["ssl"].isin(_WITHOUT_SSL)
-        for kind in in_order(rows["ssl"][~off]):
-            keys = ["arm", "seed", "round", "labelled"]
-            both = rows[rows["ssl"] == kind].merge(rows[off], on=keys, suffixes=("_on", "_off"))
-            if both.empty:
-                continue
-            paired = both[keys].assign(accuracy=both["accuracy_on"] - both["accuracy_off"])
-            figure, axes = new_figure()
-            axes.axhline(0, color="black", linewidth=0.8)
-            arms = in_order(paired["arm"])
-            draw_metric(axes, paired, "accuracy", arms, styles, title, bounds=(-1, 1))
-            axes.set_ylabel("accuracy with less without propagation")
-            legend_below(figure, axes)
-            figures[f"{title}, {kind}"] = figure
+    for title, rows in _propagated(metrics):
+        figure, axes = new_figure()
+        axes.axhline(0, color="black", linewidth=0.8)
+        draw_metric(axes, rows, "accuracy", in_order(rows["arm"]), styles, title, bounds=(-1, 1))
+        axes.set_ylabel("accuracy with less without propagation")
+        legend_below(figure, axes)
+        figures[title] = figure
     return figures
-
-
-def learner_figures(
-    metrics: pd.DataFrame, page: Styles, full: Mapping[str, Full] | None = None
-) -> dict[str, Figure]:
-    """PEAL against linear probing with the same strategies (Lakshmi Narayanan et al. 2024, figure 2).
-
-    Args:
-      metrics: of a study.
-      page: the styles of arms on the whole page; the dash says the learner.
-      full: what settings reach with all labels.
-    """
-    return {
-        title: metric_figure(rows, "accuracy", page, full)
-        for title, rows in panels(metrics)
-        if rows["setting"].nunique() > 1
-    }
 
 
 def unknown_figures(metrics: pd.DataFrame, page: Styles) -> dict[str, Figure]:

@@ -21,7 +21,7 @@ from jal.report.efficiency import cost_figure, cost_table
 from jal.report.gallery import Pick, first_picks, open_images
 from jal.report.names import slug
 from jal.report.page import lean
-from jal.report.papers import half_gain_figures, learner_figures, unknown_figures
+from jal.report.papers import half_gain_figures, unknown_figures
 from jal.report.ranks import rank_table, ranking
 from jal.report.sections import hints, make_sections
 from jal.report.style import arm_styles, render
@@ -170,7 +170,7 @@ def test_two_seeds_have_a_line_and_no_band() -> None:
 
 def test_a_strategy_has_one_colour_on_the_whole_page() -> None:
     both = prepared(tidy(noisy(THREE)), tidy(noisy(THREE, at=1), learner="lora"))
-    (joint,) = learner_figures(both, STYLES).values()
+    joint = metric_figure(both, "accuracy", STYLES)
     colours: dict[str, set[str]] = {}
     for line in joint.axes[0].lines:
         learner, arm = str(line.get_label()).split(", ")
