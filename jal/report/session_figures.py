@@ -72,15 +72,7 @@ def _at_work(times: pd.Series) -> tuple[np.ndarray | None, np.ndarray]:
 
 def rate_figure(batches: pd.DataFrame) -> Figure | None:
     """The median seconds a label took, by batch."""
-    known = batches.dropna(subset="seconds")
-    if len(known) < 2:
-        return None
-    figure, axes = new_figure()
-    _line(axes, known["batch"], known["seconds"])
-    axes.set_ylim(bottom=0)
-    _whole(axes)
-    dress(axes, xlabel="batch", ylabel="seconds a label (median)", title="seconds a label")
-    return figure
+    return _by_batch(batches, "seconds", "seconds a label (median)", "seconds a label")
 
 
 def accuracy_figure(rounds: pd.DataFrame) -> Figure | None:
@@ -90,7 +82,7 @@ def accuracy_figure(rounds: pd.DataFrame) -> Figure | None:
         return None
     figure, axes = new_figure()
     reach = np.maximum([known["accuracy"] - known["low"], known["high"] - known["accuracy"]], 0.0)
-    every = max(1, len(known) // 60)
+    every = _every(known)
     axes.errorbar(
         known["trained_on"], known["accuracy"], reach, color=PALETTE[0], marker="o", markersize=4,
         linewidth=1.5, elinewidth=1, capsize=2.5, errorevery=every, markevery=every,
@@ -112,16 +104,8 @@ def accuracy_figure(rounds: pd.DataFrame) -> Figure | None:
 
 def unknown_figure(batches: pd.DataFrame) -> Figure | None:
     """The share of each batch's picks that the model had wrong before their labels came."""
-    known = batches.dropna(subset="unknown_ratio")
-    if len(known) < 2:
-        return None
-    figure, axes = new_figure()
-    _line(axes, known["batch"], known["unknown_ratio"])
-    axes.set_ylim(0, 1)
-    _whole(axes)
     title = "the strategy's picks that the model had wrong"
-    dress(axes, xlabel="batch", ylabel="unknown ratio", title=title, percent=True)
-    return figure
+    return _by_batch(batches, "unknown_ratio", "unknown ratio", title, is_share=True)
 
 
 def classes_figure(by_class: pd.DataFrame) -> Figure | None:
@@ -196,13 +180,26 @@ def _steps(axes: Any, times: pd.Series, **style: Any) -> None:
     axes.step(times.to_numpy()[kept], counts[kept], where="post", marker=marker, **style)
 
 
-def _line(axes: Any, x: pd.Series, y: pd.Series) -> None:
-    every = max(1, len(x) // 60)
-    look = {"color": PALETTE[0], "marker": MARKERS[0], "markersize": 4, "linewidth": 1.5}
-    axes.plot(x, y, markevery=every, **look)
-
-
-def _whole(axes: Any) -> None:
+def _by_batch(
+    batches: pd.DataFrame, column: str, ylabel: str, title: str, is_share: bool = False
+) -> Figure | None:
+    """A line over the batches of which a column is known; None of fewer than two."""
     from matplotlib.ticker import MaxNLocator
 
+    known = batches.dropna(subset=column)
+    if len(known) < 2:
+        return None
+    figure, axes = new_figure()
+    axes.plot(
+        known["batch"], known[column], markevery=_every(known), color=PALETTE[0], marker=MARKERS[0],
+        markersize=4, linewidth=1.5,
+    )  # fmt: skip
+    axes.set_ylim(0, 1 if is_share else None)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    dress(axes, xlabel="batch", ylabel=ylabel, title=title, percent=is_share)
+    return figure
+
+
+def _every(points: pd.DataFrame) -> int:
+    """Every how many points there is a mark: of many, sixty or so."""
+    return max(1, len(points) // 60)

@@ -67,14 +67,15 @@ def mistakes(account: Account, album: Album) -> list[Strip]:
     """The audited images that are predicted as something else, the surest first."""
     return album.strip(
         "Audited images that are taken for something else, the surest first",
-        (
-            (
-                name,
-                f"{name}: labelled {label}, predicted {predicted}",
-                f"{label}, taken for {predicted} ({percent(probability, 0)} %)",
-            )
-            for name, label, predicted, probability in _rows(wrong(account.audited).head(_MISTAKES))
-        ),
+        _otherwise(wrong(account.audited).head(_MISTAKES), "predicted", ", taken for"),
+    )
+
+
+def doubted(account: Account, album: Album) -> list[Strip]:
+    """Labels that look wrong."""
+    return album.strip(
+        "The labels that are doubted most",
+        _otherwise(account.doubted.head(_DOUBTED), "looks like", "; looks like"),
     )
 
 
@@ -84,25 +85,16 @@ def wrong(audited: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("probability", ascending=False, kind="stable")
 
 
-def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, float]]:
-    if frame.empty:
-        return iter(())
-    return zip(*(frame[name] for name in ("id", "label", "predicted", "probability")), strict=True)
-
-
-def doubted(account: Account, album: Album) -> list[Strip]:
-    """Labels that look wrong."""
-    return album.strip(
-        "The labels that are doubted most",
-        (
-            (
-                name,
-                f"{name}: labelled {label}, looks like {predicted}",
-                f"{label}; looks like {predicted} ({percent(probability, 0)} %)",
-            )
-            for name, label, predicted, probability in _rows(account.doubted.head(_DOUBTED))
-        ),
-    )
+def _otherwise(frame: pd.DataFrame, alt: str, caption: str) -> Iterator[tuple[str, str, str]]:
+    """What a strip takes of images that are predicted as something else than their label."""
+    for row in frame.to_dict("records"):
+        name, label, predicted = row["id"], row["label"], row["predicted"]
+        sure = percent(row["probability"], 0)
+        yield (
+            name,
+            f"{name}: labelled {label}, {alt} {predicted}",
+            f"{label}{caption} {predicted} ({sure} %)",
+        )
 
 
 def examples(account: Account, album: Album) -> list[Strip]:

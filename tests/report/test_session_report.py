@@ -14,8 +14,14 @@ from jal.errors import JalError
 from jal.report.page import Section, page, table_html
 from jal.report.session import make_session_report
 from jal.report.session_account import Account, Accuracy, How
-from jal.report.session_figures import classes_figure, confusion, labels_figure
-from jal.report.session_photos import Album, mistakes
+from jal.report.session_figures import (
+    classes_figure,
+    confusion,
+    labels_figure,
+    rate_figure,
+    unknown_figure,
+)
+from jal.report.session_photos import Album, doubted, mistakes
 from jal.report.session_sections import session_sections
 from jal.report.session_words import accuracy, agreement, facts_line
 
@@ -181,6 +187,16 @@ def test_confusions_are_counted_and_mistakes_begin_with_the_surest() -> None:
     ]  # fmt: skip
 
 
+def test_doubted_labels_say_what_they_look_like() -> None:
+    made = account(doubted=audited(("a", "b", 0.8), ("b", "a", 0.6)))
+    (strip,) = doubted(made, Album(lambda _: JPEG))
+    assert [photo.caption for photo in strip.photos] == [
+        "a; looks like b (80 %)",
+        "b; looks like a (60 %)",
+    ]
+    assert strip.photos[0].alt == "audit0.png: labelled a, looks like b"
+
+
 def test_a_class_called_like_a_column_of_other_tables_keeps_its_own() -> None:
     names = ["seeds", "setting"]
     said = audited(("seeds", "seeds", 0.9), ("setting", "seeds", 0.6))
@@ -253,6 +269,20 @@ def test_labels_told_at_once_are_drawn_by_the_clock() -> None:
     figure = labels_figure(answers([(f"{at}", "a") for at in range(20)], [0.0] * 10 + [600.0] * 10))
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "time (UTC)"
+
+
+def test_batches_are_drawn_where_two_or_more_are_known() -> None:
+    frame = batches((0, 0, np.nan), (10, 6, 0.5), (10, 9, 0.125)).assign(seconds=[4.0, 3.0, np.nan])
+    for draw, numbers, values in (
+        (unknown_figure, [2, 3], [0.5, 0.125]),
+        (rate_figure, [1, 2], [4.0, 3.0]),
+    ):
+        figure = draw(frame)
+        assert figure is not None
+        (line,) = figure.axes[0].lines
+        assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == (numbers, values)
+        assert figure.axes[0].get_ylim()[0] == 0
+        assert draw(frame.head(1)) is None
 
 
 def test_people_are_told_apart() -> None:
