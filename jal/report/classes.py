@@ -12,6 +12,7 @@ from jal.report.confusion import (
     best_arm,
     class_table,
     confusions,
+    mean_and_ends,
     pair_table,
     recalls,
     supports,
@@ -21,7 +22,7 @@ from jal.report.data import Study
 from jal.report.names import slug
 from jal.report.page import Picture, Section
 from jal.report.predictions import Predicted, read_predictions
-from jal.report.style import entitle, new_figure
+from jal.report.style import entitle, new_figure, shortened
 from jal.report.tables import Table, percent
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _called(found: Predicted, number: int) -> str:
 
 def _range(shares: np.ndarray) -> str:
     """A mean share in per cent, and from where to where the seeds are."""
-    mean, least, most = (percent(float(f(shares)), 0) for f in (np.mean, np.min, np.max))
+    mean, least, most = mean_and_ends(shares)
     return f"{mean} %" if least == most else f"{mean} % ({least} to {most} % from seed to seed)"
 
 
@@ -127,7 +128,7 @@ def confusion_figure(found: Predicted, arm: str, title: str) -> Figure:
                 color="white" if dark else "black",
             )  # fmt: skip
     if named:
-        names = [_short(name) for name in found.class_names]
+        names = [shortened(name, _LETTERS) for name in found.class_names]
         letters = 9 if size <= _NUMBERED else 7 if size <= 30 else 5.5
         turned = 90 if size > _NUMBERED or max(map(len, names)) > 3 else 0
         axes.set_xticks(range(size), names, rotation=turned, fontsize=letters)
@@ -143,7 +144,3 @@ def confusion_figure(found: Predicted, arm: str, title: str) -> Figure:
         format=PercentFormatter(1, 0), label="of the class's test images",
     )  # fmt: skip
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"

@@ -82,9 +82,15 @@ def worst_pairs(found: Predicted, arm: str, most: int = _MOST_PAIRS) -> list[Pai
     return pairs
 
 
+def mean_and_ends(values: np.ndarray) -> tuple[str, str, str]:
+    """The mean, the least and the most of shares, in per cent."""
+    mean, least, most = (percent(float(f(values)), 0) for f in (np.mean, np.min, np.max))
+    return mean, least, most
+
+
 def percent_range(values: np.ndarray) -> str:
     """A mean share in per cent, and its range over seeds where there are several: 87 (80–93)."""
-    mean, least, most = (percent(float(f(values)), 0) for f in (np.mean, np.min, np.max))
+    mean, least, most = mean_and_ends(values)
     return mean if least == most else f"{mean} ({least}–{most})"
 
 

@@ -158,8 +158,6 @@ def cost_figure(rows: pd.DataFrame, styles: Styles) -> Figure:
             )
     title = panel_title(rows)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
     seconds = [line.get_xdata()[0] for line in axes.lines]
     is_wide = len(seconds) > 0 and np.nanmax(seconds) > 100 * np.nanmin(seconds)
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if is_wide else (1, 2, 5)))

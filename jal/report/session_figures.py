@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jal.report.session_words import when
-from jal.report.style import MARKERS, PALETTE, dress, legend_below, new_figure
+from jal.report.style import MARKERS, PALETTE, dress, legend_below, new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def labels_figure(answers: pd.DataFrame) -> Figure | None:
     if 1 < len(people) <= _PEOPLE:
         for place, name in enumerate(people.index):
             mine = labelled[labelled["who"] == name]["at"]
-            label = short(name) or "not named"
+            label = shortened(name, _LONGEST) or "not named"
             _steps(axes, mine, label=label, color=PALETTE[place], linewidth=1.2)
         legend_below(figure, axes)
     if minutes is None:
@@ -127,7 +127,9 @@ def classes_figure(by_class: pd.DataFrame) -> Figure | None:
         panel.set_yticks([])
         dress(panel, xlabel="images", ylabel="", title=title)
         panel.set_axisbelow(True)
-    panels[0].set_yticks(rows, [short(name) for name in by_class["class"]], fontsize=9)
+    panels[0].set_yticks(
+        rows, [shortened(name, _LONGEST) for name in by_class["class"]], fontsize=9
+    )
     return figure
 
 
@@ -147,7 +149,7 @@ def confusion_figure(audited: pd.DataFrame, classes: list[str]) -> Figure | None
             color="white" if value > 0.6 * counts.max() else "black",
         )  # fmt: skip
     axes.set_ylim(size, 0)
-    names = [short(name) for name in classes]
+    names = [shortened(name, _LONGEST) for name in classes]
     axes.set_xticks(np.arange(size) + 0.5, names, rotation=35, ha="right", fontsize=9)
     axes.set_yticks(np.arange(size) + 0.5, names, fontsize=9)
     axes.tick_params(length=0)
@@ -166,11 +168,6 @@ def confusion(audited: pd.DataFrame, classes: list[str]) -> np.ndarray:
         if predicted in place:  # "" stands in while there are fewer than two
             counts[place[label], place[predicted]] += 1
     return counts
-
-
-def short(name: str) -> str:
-    """A name as a drawing has room for it."""
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
 def _steps(axes: Any, times: pd.Series, **style: Any) -> None:

@@ -148,6 +148,11 @@ def entitle(axes: Axes, title: str) -> None:
     axes.set_title("\n".join(lines), fontsize=10, loc="left")
 
 
+def shortened(name: str, letters: int) -> str:
+    """A name as a drawing has room for it."""
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
 def legend_below(figure: Figure, axes: Axes) -> None:
     """One legend under the plot, in columns as wide as its longest entry asks; of one line too."""
     handles, labels = axes.get_legend_handles_labels()
