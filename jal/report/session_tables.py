@@ -7,7 +7,7 @@ import pandas as pd
 from jal.report.session_account import Account
 from jal.report.session_figures import MOST_CONFUSED, confusion
 from jal.report.session_photos import wrong
-from jal.report.session_words import what_was_labelled
+from jal.report.session_words import minutes, what_was_labelled
 from jal.report.tables import Table, percent
 
 _SHOWN = 100  # rows of a long table on the page; its CSV has all
@@ -29,9 +29,7 @@ def rounds_table(account: Account) -> Table | None:
             "round": data["round"].astype(str),
             "trained on": data["trained_on"].astype(str),
             "accuracy (%)": data["accuracy"].map(percent),
-            "95 % interval": [
-                _between(low, high) for low, high in zip(data["low"], data["high"], strict=True)
-            ],
+            "95 % interval": _intervals(data),
             "predictions changed (%)": data["flips"].map(percent),
         }
     )
@@ -50,7 +48,7 @@ def batches_table(account: Account) -> Table | None:
     shown = pd.DataFrame(
         {
             "batch": data["batch"].astype(str),
-            "asked (UTC)": data["time"].map(lambda time: time[:16].replace("T", " ")),
+            "asked (UTC)": minutes(data["time"]),
             "trained on": data["trained_on"].astype(str),
             "images": data["images"].astype(str),
             "labelled": data["labelled"].astype(str),
@@ -87,17 +85,9 @@ def classes_table(account: Account) -> Table | None:
         ]  # fmt: skip
     if audited:
         shown["audited"] = [f"{count} ({percent(count / audited)} %)" for count in data["audited"]]
-        shown["right"] = [
-            f"{right} of {count}" if count else "–"
-            for right, count in zip(data["right"], data["audited"], strict=True)
-        ]
-        shown["95 % interval"] = [
-            _between(low, high) for low, high in zip(data["low"], data["high"], strict=True)
-        ]
-        shown["right where predicted"] = [
-            f"{right} of {count}" if count else "–"
-            for right, count in zip(data["right_as"], data["audited_as"], strict=True)
-        ]
+        shown["right"] = _some_of(data["right"], data["audited"])
+        shown["95 % interval"] = _intervals(data)
+        shown["right where predicted"] = _some_of(data["right_as"], data["audited_as"])
     caption = "Labels by class"
     if "predicted in the pool" in shown:
         caption += ", and as what the images of the pool are predicted"
@@ -166,8 +156,8 @@ def changes_table(account: Account) -> Table | None:
     data = account.changes
     if data.empty:
         return None
-    shown = data.assign(time=data["time"].map(lambda time: time[:16].replace("T", " ")))
-    caption = "Classes that came or were renamed, and remarks."
+    shown = data.assign(time=minutes(data["time"]))
+    caption = "Classes that came or were renamed, and remarks; times are UTC."
     return _table("changes", caption, data, shown, "changes and remarks", last=True)
 
 
@@ -190,5 +180,12 @@ def _of(part: pd.Series, total: pd.Series) -> list[str]:
     ]
 
 
-def _between(low: float, high: float) -> str:
-    return "–" if low != low else f"{percent(low, 0)} to {percent(high, 0)}"
+def _some_of(part: pd.Series, total: pd.Series) -> list[str]:
+    return [f"{some} of {all_}" if all_ else "–" for some, all_ in zip(part, total, strict=True)]
+
+
+def _intervals(data: pd.DataFrame) -> list[str]:
+    return [
+        "–" if low != low else f"{percent(low, 0)} to {percent(high, 0)}"
+        for low, high in zip(data["low"], data["high"], strict=True)
+    ]

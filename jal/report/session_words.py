@@ -51,7 +51,7 @@ def what_was_labelled(account: Account) -> pd.DataFrame:
         "set aside": f"{kinds.get('skip', 0)} skipped, {kinds.get('unsure', 0)} unsure",
         "corrected": f"{counted(int(answers['corrected'].sum()), 'image has', 'images have')} another class "
         "than at first",
-        "begun": _minute(account.created),
+        "begun": f"{minutes(pd.Series([account.created])).iloc[0]} UTC",
         "labelled": _days(account),
         "labelled by": "; ".join(f"{name} {count}" for name, count in _people(account)),
         "time": "" if account.seconds is None else f"{account.seconds:.1f} s a label (median)",
@@ -181,6 +181,11 @@ def when(times: pd.Series) -> pd.Series:
     return pd.to_datetime(times, utc=True, errors="coerce", format="ISO8601")
 
 
+def minutes(times: pd.Series) -> pd.Series:
+    """Times of the journal to the minute, in UTC; as they are where they cannot be read."""
+    return when(times).dt.strftime("%Y-%m-%d %H:%M").fillna(times)
+
+
 def counted(number: int, one: str, several: str) -> str:
     """ "1 class", "2 classes"; words may follow the noun."""
     return f"{number} {one if number == 1 else several}"
@@ -228,11 +233,6 @@ def _days(account: Account) -> str:
         return f"on {first.day} {first:%B %Y}"
     month = "" if (first.month, first.year) == (last.month, last.year) else f" {first:%B %Y}"
     return f"from {first.day}{month} to {last.day} {last:%B %Y}"
-
-
-def _minute(time: str) -> str:
-    (found,) = when(pd.Series([time]))
-    return time if pd.isna(found) else f"{found:%Y-%m-%d %H:%M} UTC"
 
 
 def _span(numbers: pd.Series) -> str:

@@ -285,6 +285,18 @@ def test_batches_are_drawn_where_two_or_more_are_known() -> None:
         assert draw(frame.head(1)) is None
 
 
+def test_tables_of_a_session_are_shown_in_words() -> None:
+    at = ["2026-03-30T23:59:30+02:00", "some day"]
+    changes = pd.DataFrame({"time": at, "who": "ann", "what": "remark: x"})
+    made = account(changes=changes, by_class=classes(["a", "b"]).assign(audited_as=[0, 4]))
+    _, sections = sketch_of(made)
+    (table,) = sections["What was labelled"].folded
+    assert table.shown["time"].tolist() == ["2026-03-30 21:59", "some day"]
+    (by_class,) = sections["Classes"].tables
+    assert by_class.shown["right where predicted"].tolist() == ["–", "1 of 4"]
+    assert by_class.shown["95 % interval"].tolist() == ["20 to 100"] * 2
+
+
 def test_people_are_told_apart() -> None:
     two = pd.concat([answers([("1", "a"), ("2", "a")]), answers([("3", "b")], [5.0], "<ben>")])
     figure = labels_figure(two)
