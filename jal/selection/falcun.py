@@ -10,17 +10,17 @@ from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.learners import probe
 from jal.ops.chunks import map_rows
+from jal.ops.device import may_hold
 from jal.selection.scores import negative_margin
 
 RESCALE = ("copy", "in place")
 WEIGHT = ("both", "dist")
-_HELD = 2**24  # probabilities of the pool that may be held, in numbers
 _GROUP = 32  # classes a step
 _BLOCK = 512  # weights a step of a draw
 
 
 def _predictions(view: View) -> tuple[Array, Array | None]:
-    """f32[N], 1 - margin, and the probabilities f32[G, g, N] where they are few enough to hold.
+    """f32[N], 1 - margin, and the probabilities f32[G, g, N] where the device has room for them.
 
     Classes come first, in G groups of which the last is filled with zeros.
     """
@@ -32,7 +32,7 @@ def _predictions(view: View) -> tuple[Array, Array | None]:
         logits = probe.logits(view.probe, rows)
         return 1 + negative_margin(logits), jax.nn.softmax(logits)
 
-    if view.features.shape[0] * view.num_classes > _HELD:
+    if not may_hold(4 * view.features.shape[0] * view.num_classes):
         return map_rows(unsure, view.features), None
     uncertainty, probabilities = map_rows(both, view.features)
     groups = -(-view.num_classes // _GROUP)
