@@ -19,16 +19,17 @@ def gradient(features: Array, raw: Array, temperature: float) -> Array:
 
     The loss is the mean over the rows of -log(e^{p/τ} / (e^{p/τ} + S)): p is the cosine of a row with its
     nearest centroid c, and S the sum of e^{c_l·c/τ} over all centroids c_l, which count as constants there.
+    Both powers are taken of cosines less 1, so that none overflows however small τ is.
     """
     total, centroids = features.shape[0], normalise(raw)
-    alike = jnp.exp(jnp.dot(centroids, centroids.T, precision=PRECISION) / temperature)
+    alike = jnp.exp((jnp.dot(centroids, centroids.T, precision=PRECISION) - 1) / temperature)
     sums = alike.sum(axis=1)
 
     def step(carry: tuple[Array, Array], columns: Array, fresh: Array) -> tuple[Array, Array]:
         rows = normalise(lax.dynamic_slice_in_dim(features, columns[0], columns.shape[0]))
         cosines = jnp.dot(centroids, rows.T, precision=PRECISION)
         nearest = jnp.argmax(cosines, axis=0)
-        power = jnp.exp(cosines.max(axis=0) / temperature)
+        power = jnp.exp((cosines.max(axis=0) - 1) / temperature)
         share = fresh / (power + sums[nearest])
         pull = -share * sums[nearest] / temperature
         mine = nearest == jnp.arange(centroids.shape[0])[:, None]

@@ -41,6 +41,11 @@ def test_the_streamed_gradient_is_that_of_the_loss(rows: int) -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
+def test_a_small_temperature_still_gives_a_slope() -> None:
+    view = make_view(0, labelled=0)
+    assert np.isfinite(streamed(view.pool_features, view.pool_features[:K], 0.001)).all()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_picks_are_those_of_the_loss_minimised_by_adam(seed: int) -> None:
     view, key = make_view(seed, labelled=0, set_aside=7), jax.random.key(seed)
