@@ -75,8 +75,8 @@ _REPORT_DESCRIPTION = """\
 Compares the strategies of one or more sweeps, or tells of a labelling session, and writes into --out:
 
   report.html   one page that needs no other file: learning curves, gain over random, win matrices, paired
-                tests, ranks, label efficiency, unknown ratio, calibration, first picks, cost; of a session
-                what was labelled, accuracy, labels over time, classes, mistakes, photos
+                tests, ranks, label efficiency, classes, unknown ratio, calibration, first picks, cost; of a
+                session what was labelled, accuracy, labels over time, classes, mistakes, photos
   figures/      every figure as PNG and SVG
   tables/       every table as CSV and LaTeX
 
@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="[DATASET=]X",
-        help="accuracy with all labels, for label efficiency [the best seen]",
+        help="accuracy with all labels, for label efficiency [as measured by full, else the best seen]",
     )
     words = "what the pool looks like: a folder or .npz; of a session also none: no photos"
     report.add_argument("--images", default="", help=words)

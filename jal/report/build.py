@@ -94,7 +94,8 @@ def make_report(
       workdirs: of sweeps, finished or not.
       out: made if missing; files of the same names are replaced.
       baseline: the arm that others are compared with.
-      full_accuracy: accuracy with all labels by data set ("" for the others), for label efficiency.
+      full_accuracy: accuracy with all labels by data set ("" for the others), for label efficiency; where
+        it is not given, what a sweep measured by `full`, else the best mean seen.
       images: a folder, an .npz or `digits`: what pool positions look like.
       title: of the page.
 

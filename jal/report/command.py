@@ -63,6 +63,4 @@ def run(
     )
     for note in made.notes:
         console.print(f"note: {note}")
-    console.print(
-        f"report:  {made.page} ({made.figures} figures and {made.tables} tables beside it)"
-    )
+    console.print(str(made))
