@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 from strategy_views import unit_rows
 
-from jal.core.types import Pool, View
-
-
-def pool_of(view: View) -> Pool:
-    hidden, features = np.full(view.labels.shape, -1, np.int32), view.pool_features
-    return Pool(features, hidden, features[:1], hidden[:1], view.num_classes)
+from jal.core.types import View
 
 
 def kernel_of(view: View, sigma: float = 1.0) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 
 from jal.core.spec import Choice, ProbeSpec
-from jal.core.types import Hyper, Probe, Strategy, View
+from jal.core.types import Hyper, Pool, Probe, Strategy, View
 from jal.learners import probe as probes
 from jal.selection import make_strategy
 
@@ -75,6 +76,19 @@ def make_view(
         recipe=ProbeSpec(dropout=0.75),
     )
     return jax.device_put(view)  # moved, not computed: nothing is compiled
+
+
+def later(view: View, picks: list[int]) -> View:
+    """The view with the picks labelled; their labels, order and count are as before."""
+    labelled = np.array(view.labelled)
+    labelled[picks] = True
+    return replace(view, labelled=labelled, available=np.asarray(view.available) & ~labelled)
+
+
+def pool_of(view: View) -> Pool:
+    """The pool of which this is a view, no label known."""
+    hidden, features = np.full(view.labels.shape, -1, np.int32), view.pool_features
+    return Pool(features, hidden, features[:1], hidden[:1], view.num_classes)
 
 
 def embeddings(view: View) -> np.ndarray:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import numpy as np
 import pytest
 from strategy_views import compiled, embeddings, logits, make_view, probabilities_of
 
-from jal.core.spec import Choice
 from jal.core.types import View
-from jal.learners.residual import adapt, initial
-from jal.selection import make_strategy
 from jal.selection.badge import _all_residuals, _gradient_products, _squared_gradient_norms
 
 PICKS = 9
@@ -73,22 +69,3 @@ def test_no_gradient_at_all_leaves_distinct_uniform_picks() -> None:
     )
     picks, _ = select(jax.random.key(1), replace(view, probe=certain), (), (), 25)
     assert sorted(picks.tolist()) == np.flatnonzero(~np.asarray(view.labelled)).tolist()
-
-
-def test_a_residual_probes_adapter_runs_once_a_query_not_once_a_pick() -> None:
-    view = make_view(4, rows=80)
-    adapter = initial(jax.random.key(4), 7)
-    adapted = np.asarray(jax.jit(adapt)(adapter, view.features))
-    residual = replace(view, probe=replace(view.probe, adapter=adapter))
-    key = jax.random.key(4)
-    picks = [
-        select(key, at, (), (), PICKS)[0].tolist()
-        for at in (residual, replace(view, features=adapted))
-    ]
-    assert picks[0] == picks[1]
-    half = replace(residual, features=np.asarray(view.features, np.float16))
-    ask = partial(make_strategy(Choice("badge")).select, k=PICKS)
-    inner = jax.make_jaxpr(lambda view: ask(key, view, (), ()))(half)
-    assert (
-        str(inner).count("erf") == 2
-    )  # one GELU after each of its layers, outside the loop over picks

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import numpy as np
 import pytest
 from strategy_views import compiled, embeddings, make_view
 
-from jal.core.spec import Choice
 from jal.core.types import View
-from jal.learners.residual import adapt, initial
-from jal.selection import make_strategy
 
 PICKS = 9
 select = compiled("coreset").select
@@ -52,22 +48,3 @@ def test_duplicates_of_the_labelled_set_come_last_and_once() -> None:
     same = replace(view, features=rows)
     picks, _ = select(jax.random.key(0), same, (), (), 16)
     assert sorted(picks.tolist()) == np.flatnonzero(~np.asarray(view.labelled)).tolist()
-
-
-def test_a_residual_probes_adapter_runs_once_a_query_not_once_a_pick() -> None:
-    view = make_view(4, rows=80)
-    adapter = initial(jax.random.key(4), 7)
-    adapted = np.asarray(jax.jit(adapt)(adapter, view.features))
-    residual = replace(view, probe=replace(view.probe, adapter=adapter))
-    key = jax.random.key(4)
-    picks = [
-        select(key, at, (), (), PICKS)[0].tolist()
-        for at in (residual, replace(view, features=adapted))
-    ]
-    assert picks[0] == picks[1]
-    half = replace(residual, features=np.asarray(view.features, np.float16))
-    ask = partial(make_strategy(Choice("coreset")).select, k=PICKS)
-    inner = jax.make_jaxpr(lambda view: ask(key, view, (), ()))(half)
-    assert (
-        str(inner).count("erf") == 2
-    )  # one GELU after each of its layers, outside the loop over picks

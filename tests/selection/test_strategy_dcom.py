@@ -7,8 +7,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from kernel_cover import pool_of
-from strategy_views import compiled, logits, make_view, probabilities_of, unit_rows
+from strategy_views import compiled, logits, make_view, pool_of, probabilities_of, unit_rows
 
 from jal.core.spec import Choice
 from jal.core.types import View
@@ -94,12 +93,17 @@ def test_competence_rises_with_coverage() -> None:
     assert weights == pytest.approx([0, 0.007, 0.5, 0.993, 1], abs=1e-6)
 
 
-def test_it_covers_first_and_asks_for_the_least_sure_at_last() -> None:
+def test_it_covers_first() -> None:
     view, key = make_view(2, rows=83, dimension=4, labelled=1), jax.random.key(2)
     oracle, cache = Oracle(view), prepare(key, pool_of(view), ())
     oracle.take_in(view)
     picks, _ = select(key, view, cache, start(key, view, cache), K)
     assert oracle.check(view, picks.tolist()) < 0.01
+
+
+def test_all_covered_and_sure_of_everything_still_gives_distinct_picks() -> None:
+    view, key = make_view(2, rows=83, dimension=4, labelled=1), jax.random.key(2)
+    cache = prepare(key, pool_of(view), ())
     # Balls that hold everything, and predictions that make all of them pure.
     wide = compiled("dcom", delta=2.5, largest=5.0)
     one_class = replace(view, labels=np.where(view.labelled, 0, -1).astype(np.int32))

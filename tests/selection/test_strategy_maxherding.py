@@ -7,22 +7,15 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from kernel_cover import assert_greedy, kernel_of, pool_of
-from strategy_views import compiled, make_view
+from kernel_cover import assert_greedy, kernel_of
+from strategy_views import compiled, later, make_view, pool_of
 
 from jal.core.spec import Choice
-from jal.core.types import View
 from jal.errors import JalError
 from jal.selection import make_strategy
 
 K = 6
 select, start, prepare = compiled("maxherding")
-
-
-def later(view: View, picks: list[int]) -> View:
-    labelled = np.array(view.labelled)
-    labelled[picks] = True
-    return replace(view, labelled=labelled, available=np.asarray(view.available) & ~labelled)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -7,10 +7,10 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from strategy_views import compiled, make_view, unit_rows
+from strategy_views import compiled, make_view, pool_of, unit_rows
 
 from jal.core.spec import Choice
-from jal.core.types import Pool, View
+from jal.core.types import View
 from jal.errors import JalError
 from jal.selection import make_strategy
 from jal.selection.clusters import cluster_pool
@@ -19,11 +19,6 @@ PICKS = 6
 select, start, prepare = compiled("probcover")
 select_in_order = compiled("probcover", shuffle_ties=False).select
 cluster = jax.jit(cluster_pool, static_argnums=2)
-
-
-def pool_of(view: View) -> Pool:
-    hidden, features = np.full(view.labels.shape, -1, np.int32), np.asarray(view.pool_features)
-    return Pool(features, hidden, features[:1], hidden[:1], view.num_classes)
 
 
 def distances_of(view: View) -> np.ndarray:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from kernel_cover import assert_greedy, kernel_of, pool_of
-from strategy_views import compiled, logits, make_view, probabilities_of, unit_rows
+from kernel_cover import assert_greedy, kernel_of
+from strategy_views import compiled, logits, make_view, pool_of, probabilities_of, unit_rows
 
 from jal.core.spec import Choice
 from jal.core.types import View
