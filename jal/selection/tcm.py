@@ -27,7 +27,12 @@ class Turn(NamedTuple):
 
 
 def tcm(
-    *, switch: int = 3, neighbours: int = 20, smallest: int = 5, clusters: int = 500
+    *,
+    switch: int = 3,
+    neighbours: int = 20,
+    smallest: int = 5,
+    clusters: int = 500,
+    within: int = 2048,
 ) -> Strategy:
     """TypiClust for the first queries of a run, margins for the others (Doucet et al., arXiv 2403.03728).
 
@@ -35,14 +40,14 @@ def tcm(
 
     Args:
       switch: how many queries are TypiClust's.
-      neighbours, smallest, clusters: TypiClust's options.
+      neighbours, smallest, clusters, within: TypiClust's options.
 
     Raises:
       JalError: on a negative switch, or options that TypiClust does not take.
     """
     if switch < 0:
         raise JalError(f"tcm: switch is {switch}; it must be at least 0.")
-    typical = typiclust(neighbours=neighbours, smallest=smallest, clusters=clusters)
+    typical = typiclust(neighbours=neighbours, smallest=smallest, clusters=clusters, within=within)
     unsure = margins()
 
     def start(key: Key, view: View, cache: Cache) -> Turn:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax
-import numpy as np
 import pytest
-from strategy_views import compiled, make_view
+from strategy_views import compiled, later, make_view
 
 from jal.core.spec import Choice
-from jal.core.types import View
 from jal.errors import JalError
 from jal.selection import make_strategy
 
 K = 4
 typical, unsure = compiled("typiclust"), compiled("margins")
-
-
-def later(view: View, picks: list[int]) -> View:
-    labelled = np.array(view.labelled)
-    labelled[picks] = True
-    return replace(view, labelled=labelled, available=np.asarray(view.available) & ~labelled)
 
 
 @pytest.mark.parametrize("switch", [3, 1, 0])
@@ -40,7 +30,7 @@ def test_the_first_queries_are_typiclusts_and_the_others_margins(switch: int) ->
     assert int(state.queries) == 5
 
 
-@pytest.mark.parametrize("option", ["switch", "neighbours", "clusters"])
+@pytest.mark.parametrize("option", ["switch", "neighbours", "smallest", "clusters", "within"])
 def test_impossible_options_are_errors(option: str) -> None:
     with pytest.raises(JalError, match=option):
         make_strategy(Choice("tcm", ((option, -1),)))
