@@ -93,16 +93,6 @@ def test_the_labelled_set_as_a_sum_of_minibatches(form: str) -> None:
     assert not np.allclose(Paper(view, form, 3).matrix, Paper(view, form, 3, "sum").matrix)
 
 
-def test_each_addition_lowers_the_objective_by_its_trace() -> None:
-    view = make_view(2, rows=40, dimension=4)
-    paper, before = Paper(view, "binary", K), 0.0
-    for row in (3, 20):
-        before = np.trace(np.linalg.inv(paper.matrix) @ paper.f)
-        gain = paper.trace(row, 1)
-        paper.matrix += paper.v[row].T @ paper.v[row]
-        assert before - np.trace(np.linalg.inv(paper.matrix) @ paper.f) == pytest.approx(gain)
-
-
 @pytest.mark.slow
 def test_long_batches_are_computed_anew_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     view, key = make_view(3, rows=150, dimension=5, labelled=10), jax.random.key(3)
