@@ -9,10 +9,11 @@ from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.learners import probe
 from jal.ops import herding
-from jal.ops.chunks import fold_rows, map_rows
+from jal.ops.chunks import map_rows
 from jal.ops.distances import normalise, squared_distances
 from jal.ops.draw import draw_rows
 from jal.ops.neighbours import inverse_norms
+from jal.selection.labelled import over_labelled
 from jal.selection.maxherding import check_limit, in_pool, rows_of
 from jal.selection.scores import negative_margin
 from jal.selection.temperature import HELD_OUT, temperature
@@ -27,20 +28,19 @@ def nearest_labelled(view: View) -> Array:
 
     On the normalised frozen features, along `view.order`; infinite where there is none.
     """
-    place = jnp.arange(view.order.shape[0])
-    valid = place < view.count
 
-    def step(nearest: Array, columns: Array, _: Array) -> Array:
-        others = normalise(view.pool_features[view.order[columns]])
+    def step(nearest: Array, others: Array, present: Array) -> Array:
+        points = normalise(view.pool_features[others])
 
-        def against(nearest: Array, rows: Array, _: Array) -> Array:
-            squared = squared_distances(normalise(view.pool_features[view.order[rows]]), others)
-            differs = (squared > _SAME) & valid[rows][:, None] & valid[columns]
+        def against(nearest: Array, rows: Array, valid: Array) -> Array:
+            squared = squared_distances(normalise(view.pool_features[rows]), points)
+            differs = (squared > _SAME) & valid[:, None] & present
             return nearest.at[rows].min(jnp.where(differs, squared, jnp.inf).min(axis=1))
 
-        return fold_rows(against, nearest, place.shape[0], _BLOCK)
+        return over_labelled(view, against, nearest, _BLOCK)
 
-    return fold_rows(step, jnp.full(place.shape, jnp.inf), place.shape[0], _BLOCK)
+    nearest = over_labelled(view, step, jnp.full(view.labelled.shape, jnp.inf), _BLOCK)
+    return jnp.where(jnp.arange(view.order.shape[0]) < view.count, nearest[view.order], jnp.inf)
 
 
 def width(view: View, adapt: str) -> Array:
