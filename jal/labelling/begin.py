@@ -17,7 +17,7 @@ from jal.labelling.journal import Event, Journal, now
 from jal.labelling.ledger import Ledger
 from jal.labelling.material import Material, as_material
 from jal.labelling.memory import FOLDER
-from jal.labelling.names import JOURNAL, SESSION
+from jal.labelling.names import JOURNAL, REPORT, SESSION
 from jal.labelling.options import (
     Options,
     as_config,
@@ -36,7 +36,7 @@ from jal.settings.lock import hold
 
 LABELS, STORE = "labels.csv", "store"
 SOURCE = "source"  # who says what a source's own labels say
-_OURS = {SESSION, JOURNAL, LABELS, STORE, FOLDER, LOCK}
+_OURS = {SESSION, JOURNAL, LABELS, STORE, FOLDER, REPORT, LOCK}
 
 
 class Begun(NamedTuple):

@@ -12,6 +12,7 @@ import jal
 from jal.errors import JalError
 from jal.labelling.answer import Answer
 from jal.labelling.begin import JOURNAL, LABELS, begin, write_beginning
+from jal.labelling.names import REPORT
 from jal.labelling.options import SESSION
 
 
@@ -34,6 +35,17 @@ def test_a_beginning_that_was_cut_off_begins_anew(tmp_path: Path) -> None:
     (work / JOURNAL).unlink()
     with pytest.raises(JalError, match=r"no journal\.jsonl"):
         jal.Session(work, pool=X, progress=False)
+
+
+def test_what_a_session_with_a_report_has_lost_is_named(tmp_path: Path) -> None:
+    work = tmp_path / "w"
+    session(work, pool=X)
+    (work / REPORT).mkdir()
+    (work / SESSION).unlink()
+    with pytest.raises(
+        JalError, match=r"holds a journal\.jsonl and no session\.json; restore that"
+    ):
+        session(work, pool=X)
 
 
 def test_two_that_begin_at_once_are_one_session(tmp_path: Path) -> None:
