@@ -21,7 +21,7 @@ _VARIABLES = {  # what libtpu asks of a TPU's surroundings, where there is no TP
 
 
 class Chip(NamedTuple):
-    """The makers' figures: FLOP/s of bfloat16 and of float32 products, bytes/s and GiB of memory.
+    """The makers' figures: FLOP/s of bfloat16 and of float32 products, and bytes/s.
 
     A TPU makes a product of full float32 precision of six in bfloat16.
     """
@@ -29,7 +29,6 @@ class Chip(NamedTuple):
     half: float
     full: float
     bandwidth: float
-    memory: float
 
     def seconds(self, work: Work) -> float:
         """The least time for these products: of computing, or of moving what they read and write."""
@@ -45,17 +44,17 @@ class Work(NamedTuple):
     bytes: float = 0
 
 
-def _tpu(half: float, bandwidth: float, memory: float) -> Chip:
-    return Chip(half * 1e12, half * 1e12 / 6, bandwidth * 1e9, memory)
+def _tpu(half: float, bandwidth: float) -> Chip:
+    return Chip(half * 1e12, half * 1e12 / 6, bandwidth * 1e9)
 
 
 CHIPS = {
-    "TPU v4": _tpu(275, 1228, 32),
-    "TPU v5 lite": _tpu(197, 819, 15.75),
-    "TPU v5": _tpu(459, 2765, 95),
-    "TPU v6 lite": _tpu(918, 1640, 31.25),
-    "NVIDIA H100 80GB HBM3": Chip(989e12, 67e12, 3350e9, 79),
-    "NVIDIA H200": Chip(989e12, 67e12, 4800e9, 140),
+    "TPU v4": _tpu(275, 1228),
+    "TPU v5 lite": _tpu(197, 819),
+    "TPU v5": _tpu(459, 2765),
+    "TPU v6 lite": _tpu(918, 1640),
+    "NVIDIA H100 80GB HBM3": Chip(989e12, 67e12, 3350e9),
+    "NVIDIA H200": Chip(989e12, 67e12, 4800e9),
 }
 
 
