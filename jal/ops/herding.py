@@ -18,6 +18,7 @@ from jal.core.types import Array
 from jal.ops.chunks import fold_rows, over_true
 from jal.ops.device import a_step, any_of_all
 from jal.ops.distances import normalise
+from jal.ops.neighbours import distances_from
 
 _BLOCK = 64  # candidates computed again at a time; rows taken at a time
 _MANY = 4  # all pairs are formed again once one in so many candidates is in question
@@ -46,32 +47,13 @@ def top_hat(radius: Array | float) -> Kernel:
     return lambda squared: (squared < jnp.square(radius)).astype(jnp.float32)
 
 
-def similarities(
-    kernel: Kernel, centres: Array, features: Array, scales: Array, columns: Array
-) -> Array:
-    """f32[R, S]: the kernel between centres f32[R, D], normalised, and the normalised rows at i32[S].
-
-    Args:
-      kernel: of squared distances.
-      centres: of unit norm; a row of zeros stays one.
-      features: f[N, D], not normalised.
-      scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
-      columns: consecutive.
-    """
-    right = lax.dynamic_slice_in_dim(features, columns[0], columns.shape[0]).astype(jnp.float32)
-    right_scales = lax.dynamic_slice_in_dim(scales, columns[0], columns.shape[0])
-    cosines = jnp.dot(centres, right.T, precision=PRECISION) * right_scales
-    present = (jnp.square(centres).sum(axis=1) > 0).astype(jnp.float32)
-    return kernel(jnp.maximum(present[:, None] + (right_scales > 0) - 2 * cosines, 0))
-
-
 def cover_more(
     kernel: Kernel, centres: Array, valid: Array, features: Array, scales: Array, cover: Array
 ) -> Array:
     """f32[N]: max(cover, similarity to the nearest of the valid centres f32[R, D])."""
 
     def step(cover: Array, columns: Array, _: Array) -> Array:
-        near = similarities(kernel, centres, features, scales, columns)
+        near = kernel(distances_from(centres, features, scales, columns))
         near = jnp.where(valid[:, None], near, 0).max(axis=0)
         old = lax.dynamic_slice_in_dim(cover, columns[0], columns.shape[0])
         return lax.dynamic_update_slice_in_dim(cover, jnp.maximum(old, near), columns[0], 0)
@@ -121,7 +103,7 @@ def all_gains(
 
         def column(other: Array, gains: Array) -> Array:
             columns, fresh_, covered_, worth_ = place(other)
-            near = similarities(kernel, centres, features, scales, columns)
+            near = kernel(distances_from(centres, features, scales, columns))
             to_rows = jnp.dot(jnp.maximum(near - covered_, 0), worth_, precision=PRECISION)
             back = jnp.maximum(near - covered[:, None], 0)
             to_columns = jnp.dot(worth, back, precision=PRECISION) * (other > index)
@@ -139,7 +121,7 @@ def gains_of(
     centres = normalise(features[rows])
 
     def step(gains: Array, columns: Array, fresh: Array) -> Array:
-        near = similarities(kernel, centres, features, scales, columns)
+        near = kernel(distances_from(centres, features, scales, columns))
         covered = lax.dynamic_slice_in_dim(cover, columns[0], columns.shape[0])
         worth = lax.dynamic_slice_in_dim(weights, columns[0], columns.shape[0]) * fresh
         return gains + (jnp.maximum(near - covered, 0) * worth).sum(axis=1)

@@ -40,11 +40,16 @@ def unit_distances(features: Array, scales: Array, rows: Array, columns: Array) 
       columns: i32[S], consecutive.
     """
     left = features[rows].astype(jnp.float32) * scales[rows][:, None]
+    return distances_from(left, features, scales, columns)
+
+
+def distances_from(centres: Array, features: Array, scales: Array, columns: Array) -> Array:
+    """f32[R, S]: those of centres f32[R, D], of unit norm (a row of zeros stays one), to the same rows."""
     right = lax.dynamic_slice_in_dim(features, columns[0], columns.shape[0]).astype(jnp.float32)
     right_scales = lax.dynamic_slice_in_dim(scales, columns[0], columns.shape[0])
-    cosines = jnp.dot(left, right.T, precision=PRECISION) * right_scales
-    norms = (scales[rows] > 0).astype(jnp.float32)[:, None] + (right_scales > 0)
-    return jnp.maximum(norms - 2 * cosines, 0)
+    cosines = jnp.dot(centres, right.T, precision=PRECISION) * right_scales
+    present = (jnp.square(centres).sum(axis=1) > 0).astype(jnp.float32)
+    return jnp.maximum(present[:, None] + (right_scales > 0) - 2 * cosines, 0)
 
 
 def over_pairs(features: Array, scales: Array, tile: Tile, start: Callable[[Array], Any]) -> Any:
