@@ -12,6 +12,7 @@ from jal.learners import probe
 from jal.ops.chunks import map_rows
 from jal.ops.device import may_hold
 from jal.ops.distances import squared_norms
+from jal.ops.draw import invert
 from jal.selection.adapted import adapted_once
 
 
@@ -83,7 +84,7 @@ def badge() -> Strategy:
             picks, nearest, allowed = carry
             weights = jnp.where(allowed, nearest, 0)
             weights = jnp.where(weights.sum() > 0, weights, allowed)
-            chosen = _draw(uniforms[index], weights)
+            chosen = invert(uniforms[index], weights)[0]
             distances = norms + norms[chosen] - 2 * _gradient_products(view, held, chosen)
             nearest = jnp.where(index == 0, distances, jnp.minimum(nearest, distances))
             return (
@@ -96,11 +97,3 @@ def badge() -> Strategy:
         return lax.fori_loop(0, k, pick, start)[0], state
 
     return Strategy(select)
-
-
-def _draw(uniform: Array, weights: Array) -> Array:
-    """i32[]: a position drawn in proportion to weights f32[N], by inversion of one uniform number."""
-    # A parallel sum of rounded numbers need not rise evenly: only positions that have weight count.
-    cumulative = jnp.where(weights > 0, jnp.cumsum(weights), -jnp.inf)
-    reached = cumulative > uniform * cumulative.max()
-    return jnp.argmax(reached).astype(jnp.int32)

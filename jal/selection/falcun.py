@@ -11,6 +11,7 @@ from jal.errors import JalError
 from jal.learners import probe
 from jal.ops.chunks import map_rows
 from jal.ops.device import may_hold
+from jal.ops.draw import invert
 from jal.selection.scores import negative_margin
 
 RESCALE = ("copy", "in place")
@@ -112,14 +113,6 @@ def draw(uniform: Array, weights: Array) -> Array:
     A block is drawn by the blocks' sums, then a position in it: no running sum over all rows is made.
     """
     blocks = jnp.pad(weights, (0, -weights.shape[0] % _BLOCK)).reshape(-1, _BLOCK)
-
-    def invert(uniform: Array, weights: Array) -> tuple[Array, Array]:
-        # Only positions that have weight count, however the running sum is rounded.
-        running = jnp.cumsum(weights)
-        found = jnp.argmax((weights > 0) & (running > uniform * running[-1])).astype(jnp.int32)
-        within = (uniform * running[-1] - (running[found] - weights[found])) / weights[found]
-        return found, jnp.clip(within, 0, 1 - 2.0**-20)
-
     block, within = invert(uniform, blocks.sum(axis=1))
     return block * _BLOCK + invert(within, blocks[block])[0]
 

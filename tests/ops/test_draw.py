@@ -1,4 +1,4 @@
-"""Random rows without a sort."""
+"""Random rows without a sort, and one in proportion to weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jal.ops.draw import draw_rows
+from jal.ops.draw import draw_rows, invert
 
 draw = jax.jit(draw_rows, static_argnums=2)
 
@@ -35,3 +35,15 @@ def test_every_position_is_as_likely() -> None:
     counts = np.bincount(np.asarray(drawn).ravel(), minlength=60)
     assert counts[:20].sum() == 0
     assert abs(counts[20:] - 500).max() < 5 * np.sqrt(500 * 0.75)
+
+
+def test_a_row_is_drawn_in_proportion_and_what_is_left_is_uniform_again() -> None:
+    weights = np.zeros(50, np.float32)
+    weights[[3, 10, 40]] = 1, 2, 5
+    inverted = jax.jit(jax.vmap(invert, (0, None)))
+    uniforms = (np.arange(800, dtype=np.float32) + 0.5) / 800
+    found, within = map(np.asarray, inverted(uniforms, weights))
+    assert np.bincount(found, minlength=50)[[3, 10, 40]].tolist() == [100, 200, 500]
+    np.testing.assert_allclose(within[found == 3], (np.arange(100) + 0.5) / 100, atol=1e-4)
+    ends = np.array([0, 1 - 2.0**-24], np.float32)
+    assert inverted(ends, weights)[0].tolist() == [3, 40]
