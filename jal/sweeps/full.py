@@ -82,6 +82,13 @@ class FullTable:
         return pd.DataFrame(self._rows)
 
 
+def written(folder: Workdir, runs: int) -> pd.DataFrame | None:
+    """The full.csv of a finished sweep; None where it lacks some of so many runs, to be measured anew."""
+    if not dist.agreed(len(_read(folder)) >= runs):
+        return None
+    return folder.read_table(schema.FULL)
+
+
 def _key(run: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(run[name]) for name in _KEYS)
 
@@ -95,6 +102,7 @@ def _read(folder: Workdir) -> dict[tuple[str, ...], dict[str, Any]]:
         numbers = table[[*_METRICS, *_TIMES]].apply(pd.to_numeric)
     except (ValueError, KeyError, OSError):  # pandas' own errors are values too
         return {}
-    whole = numbers.notna().all(axis=1)
+    # With a single class among the test images there is no AUROC.
+    whole = numbers.drop(columns="auroc").notna().all(axis=1)
     rows = table.assign(**{str(name): numbers[name] for name in numbers})[whole]
     return {_key(row): row for row in rows.to_dict("records")}

@@ -17,14 +17,14 @@ from jal.engine.group import Group
 from jal.errors import JalError
 from jal.pools.features import LoadedPool, notes
 from jal.pools.images import LoraData
-from jal.schema import ACQUISITIONS, FULL, METRICS, fingerprint
+from jal.schema import ACQUISITIONS, METRICS, fingerprint
 from jal.settings.beside import beside
 from jal.settings.fields import flat
 from jal.settings.lock import hold
 from jal.settings.progress import Shown, shown
 from jal.sweeps.arms import learners
 from jal.sweeps.events import Callback, SweepFinished, teller
-from jal.sweeps.full import NOTE, groups_due
+from jal.sweeps.full import NOTE, groups_due, written
 from jal.sweeps.groups import described, make_groups
 from jal.sweeps.runner import Runner, layout_of
 from jal.sweeps.snapshots import load_writer
@@ -121,10 +121,13 @@ def run_groups(
             folder = Workdir(path, described(config, metrics), mark, overwrite=overwrite)
             for note in folder.notes:
                 told.note(note)
-        if folder is not None and folder.finished:
+        full = None
+        if last and folder is not None and folder.finished:
+            full = written(folder, sum(groups[number].size for number in last))
+        # A table that was lost since is made again.
+        if folder is not None and folder.finished and (full is not None or not last):
             told.note(f"{folder.path}: already finished")
             teller(callbacks, told.note)(SweepFinished(True, Path(folder.path)))
-            full = folder.read_table(FULL) if (folder.path / FULL).exists() else None
             return Outcome(
                 folder.read_table(METRICS), folder.read_table(ACQUISITIONS), folder, full
             )

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from clustered_pool import clustered_pool
+from clustered_pool import clustered_arrays, clustered_pool
 
 import jal
 from jal import experiment
 from jal.core.spec import ProbeSpec
 from jal.errors import JalError
 from jal.learners.frozen import frozen
-from jal.schema import FULL
+from jal.schema import FULL, METRICS
 from jal.sweeps import runner
 from jal.sweeps.checks import check_words
 from jal.sweeps.config import sweep_config
@@ -134,6 +134,39 @@ def test_a_damaged_file_is_measured_anew(
     times = ["seconds", "compile_seconds"]
     assert measured == [(1, 9), (1, 9, 11)]
     pd.testing.assert_frame_equal(first.drop(columns=times), second[:2].drop(columns=times))
+
+
+@pytest.mark.parametrize("lost", ["file", "row"])
+def test_what_a_finished_sweep_lost_since_is_measured_anew(
+    tmp_path: Path, measured: list[tuple[int, ...]], lost: str
+) -> None:
+    first = sweep(tmp_path)
+    path = tmp_path / FULL
+    whole, metrics = pd.read_csv(path), (tmp_path / METRICS).read_bytes()
+    if lost == "file":
+        path.unlink()
+    else:
+        path.write_text("".join(path.read_text().splitlines(True)[:-1]))
+    second = sweep(tmp_path)
+    assert measured == [(1, 9), (1, 9) if lost == "file" else (9,)]
+    times = ["seconds", "compile_seconds"]
+    pd.testing.assert_frame_equal(first.full.drop(columns=times), second.full.drop(columns=times))
+    pd.testing.assert_frame_equal(pd.read_csv(path).drop(columns=times), whole.drop(columns=times))
+    assert (tmp_path / METRICS).read_bytes() == metrics
+    sweep(tmp_path)
+    assert len(measured) == 2
+
+
+def test_a_metric_that_the_test_set_lets_no_one_measure_is_nothing_lost(
+    tmp_path: Path, measured: list[tuple[int, ...]]
+) -> None:
+    train_x, train_y, test_x, test_y = clustered_arrays(5)
+    pool = jal.from_arrays(train_x, train_y, test_x[test_y == 0], test_y[test_y == 0])
+    for seeds in (2, 2, 3):
+        found = jal.sweep(pool, "random", seeds=seeds, workdir=tmp_path, full=True, **QUICK).full
+        assert found is not None
+        assert found["auroc"].isna().all()
+    assert measured == [(1, 2), (3,)]
 
 
 def test_overwriting_starts_anew(tmp_path: Path, measured: list[tuple[int, ...]]) -> None:
