@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -12,12 +12,12 @@ import pandas as pd
 from jal.labelling import asking, insight
 from jal.labelling.estimate import wilson
 from jal.labelling.frames import believed, class_names
+from jal.labelling.insight import Moment
 from jal.labelling.learn import Belief
-from jal.labelling.ledger import Ledger
 from jal.labelling.pace import seconds_of
 from jal.labelling.reading import Standing
 
-ANSWERS = ("id", "kind", "label", "who", "time", "seconds", "batch", "use", "corrected")
+ANSWERS = ("id", "kind", "label", "who", "time", "use", "corrected")
 BATCHES = ("batch", "time", "trained_on", "ahead", "images", "audits", "labelled", "aside", "open",
            "predicted", "as_predicted", "picked", "unknown_ratio", "seconds")  # fmt: skip
 ROUNDS = ("round", "trained_on", "accuracy", "low", "high", "audited", "flips")
@@ -28,8 +28,7 @@ CHANGES = ("time", "who", "what")
 def answers_frame(standing: Standing) -> pd.DataFrame:
     """One row an image that has an answer, in the order in which they first had one; columns `ANSWERS`.
 
-    `time` is that of its first label, batch 0 is none, use is "training", "audit" or "" (set aside, not dealt
-    yet, or gone).
+    `time` is that of its first label, `use` is "training", "audit" or "" (set aside, not dealt yet, or gone).
     """
     ledger, uses = standing.ledger, _uses(standing)
     rows = []
@@ -39,11 +38,10 @@ def answers_frame(standing: Standing) -> pd.DataFrame:
         last = said[-1]
         first = next((one for one in said if one.label >= 0), last)
         label = ledger.classes[last.label] if last.label >= 0 else ""
-        batch = 0 if name in ledger.given else ledger.asked.get(name, (0, 0))[0]
         # Of the fold's answers only those that count are there: what was undone is no correction.
         corrected = last.label >= 0 and any(one.label not in (-1, last.label) for one in said)
         rows.append(
-            (_text(name), last.kind, label, _text(last.who), _text(first.time), last.seconds, batch,
+            (_text(name), last.kind, label, _text(last.who), _text(first.time),
              uses.get(name, "") if label else "", corrected)
         )  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(ANSWERS))
@@ -74,13 +72,8 @@ def batches_frame(standing: Standing) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(BATCHES))
 
 
-def rounds_frame(standing: Standing) -> pd.DataFrame:
+def rounds_frame(moments: Sequence[Moment]) -> pd.DataFrame:
     """One row a round that trained on something; columns `ROUNDS`, NaN where nothing is measured."""
-    moments = (
-        []
-        if standing.training is None
-        else insight.history(standing.training, standing.ledger, standing.events)
-    )
     nothing = (np.nan, np.nan, np.nan, 0)
     rows = [
         (moment.round, moment.labels,
@@ -205,11 +198,8 @@ def _uses(standing: Standing) -> dict[str, str]:
     """What the labels of images are for: "training" or "audit"."""
     ledger, training = standing.ledger, standing.training
     if training is None:  # what was asked as an audit is known, and all else may be trained on
-        return dict.fromkeys(ledger.labels(), "training") | _asked_audits(ledger)
+        asked = (name for ask in ledger.asks for name in ask.audits)
+        return dict.fromkeys(ledger.labels(), "training") | dict.fromkeys(asked, "audit")
     trained = [training.material.ids[row] for row in training.known(ledger).rows]
     audits, _ = asking.audited(ledger, training.dealt(ledger))
     return dict.fromkeys(trained, "training") | dict.fromkeys(audits, "audit")
-
-
-def _asked_audits(ledger: Ledger) -> dict[str, str]:
-    return {name: "audit" for ask in ledger.asks for name in ask.audits}

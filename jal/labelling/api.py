@@ -109,7 +109,8 @@ class _Measured:
 
     def __init__(self, standing: Standing) -> None:
         training, ledger, events = standing.training, standing.ledger, standing.events
-        self.rounds = account.rounds_frame(standing)
+        moments = [] if training is None else insight.history(training, ledger, events)
+        self.rounds = account.rounds_frame(moments)
         self.batches = account.batches_frame(standing)
         self.audited = account.audited_frame(standing)
         self.doubted = pd.DataFrame()
@@ -122,7 +123,7 @@ class _Measured:
         change = insight.change_now(training, ledger, events)
         if change is not None:
             self.remarks.append(f"Since the round before: {change}.")
-        advice = insight.advice(insight.history(training, ledger, events))
+        advice = insight.advice(moments)
         if advice is not None:
             said = str(advice)
             self.remarks.append(f"{said[0].upper()}{said[1:]}.")
@@ -151,7 +152,6 @@ def _accuracy(measured: _Measured) -> Accuracy | None:
         found.level,
         found.audited,
         right,
-        found.reserve,
         found.skipped,
         measured.trained_on,
         found.method == "difference",

@@ -39,10 +39,8 @@ def labels_table(
         labelled = rows.groupby("round")["labelled"].first().to_numpy()
         arms = in_order(rows["arm"])
         curves = cube(rows, "accuracy", arms).transpose(0, 2, 1)
-        given, known = (
-            full.get(rows["dataset"].iloc[0], full.get("")),
-            (measured or {}).get(setting),
-        )
+        given = full.get(rows["dataset"].iloc[0], full.get(""))
+        known = (measured or {}).get(setting)
         if given is not None:
             goal, source = given, "as given"
         elif known is not None:

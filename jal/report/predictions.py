@@ -83,9 +83,8 @@ def read_predictions(metrics: pd.DataFrame, workdirs: Iterable[str]) -> dict[str
 
 def _places(rows: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str]]:
     """The setting and arm of each run of a workdir."""
-    runs = rows.drop_duplicates("run")
-    names = ("setting", "arm")
-    return {_key(row): (str(row[names[0]]), str(row[names[1]])) for row in runs.to_dict("records")}
+    runs = rows.drop_duplicates("run").to_dict("records")
+    return {_key(row): (str(row["setting"]), str(row["arm"])) for row in runs}
 
 
 def _key(run: dict[Any, Any]) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ class Accuracy(NamedTuple):
     Attributes:
       share, low, high, level: the estimate and its interval.
       audited, right: images of the reserve that have a label, and those whose class is predicted.
-      reserve: how many were set aside.
       skipped: audits that were skipped or left as unsure.
       trained_on: labels that the classifier was trained on.
       is_corrected: whether the confidences on the whole reserve took part (the difference estimator).
@@ -28,7 +27,6 @@ class Accuracy(NamedTuple):
     level: float
     audited: int
     right: int
-    reserve: int
     skipped: int
     trained_on: int
     is_corrected: bool
@@ -57,8 +55,7 @@ class Account(NamedTuple):
       created: when it began.
       how: it asks and learns.
       answers: one row an image that has an answer: id, kind ("label", "skip", "unsure"), label, who, time (of
-        its first label), seconds (NaN: not measured), batch (0: none), use ("training", "audit", ""),
-        corrected.
+        its first label), use ("training", "audit", ""), corrected.
       given: images that were labelled before the first batch.
       batches: one row a batch: batch, time, trained_on, ahead, images, audits, labelled, aside, open,
         predicted, as_predicted, picked, unknown_ratio, seconds.

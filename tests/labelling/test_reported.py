@@ -158,6 +158,7 @@ def test_audited_images_were_never_trained_on_and_open_ones_are_not_told(work: P
     assert set(uses[uses == "training"].index) == trained
     # Which of the open images are audits would bias who labels them.
     page = report(work)
+    assert standing.ledger.asks[-1].audits
     for name in standing.ledger.asks[-1].audits:
         assert name not in page
 

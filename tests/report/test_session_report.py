@@ -27,7 +27,7 @@ from jal.report.session_words import accuracy, agreement, facts_line
 
 JPEG = b"\xff\xd8\xff" + bytes(4000)
 HOW = How("margins", "centroid", "frozen", 3, 0.2, "vit", False, "1.0")
-MEASURED = Accuracy(0.75, 0.5, 0.9, 0.95, 8, 6, 40, 2, 30, False)
+MEASURED = Accuracy(0.75, 0.5, 0.9, 0.95, 8, 6, 2, 30, False)
 
 
 def answers(
@@ -40,7 +40,7 @@ def answers(
     return pd.DataFrame(
         {
             "id": [name for name, _ in rows], "kind": "label", "label": [label for _, label in rows],
-            "who": who, "time": times, "seconds": 2.0, "batch": 1, "use": "training", "corrected": False,
+            "who": who, "time": times, "use": "training", "corrected": False,
         }
     )  # fmt: skip
 
