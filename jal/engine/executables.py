@@ -11,7 +11,9 @@ import hashlib
 import os
 import pickle
 import platform
+import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -35,6 +37,7 @@ _CODE = (
     *("core", "ops", "learners", "selection", "engine"),
     *("experiment.py", "labelling/programs.py"),
 )
+_MAKING = threading.Lock()  # jax's cache is turned off for the whole process meanwhile
 _HEAD = hashlib.sha256().digest_size
 
 
@@ -87,35 +90,61 @@ class Kept:
             return self.jitted(*arguments)
         shapes = tuple((np.shape(leaf), leaf.dtype, _place(leaf)) for leaf in leaves)
         program = self._ready.get((structure, shapes))
-        if program is None:
-            key = fingerprint((self._text, structure, shapes, _surroundings()))
-            program = _load(folder, key, arguments, self._devices)
-            program = program or self._make(folder, key, arguments)
-            self._ready[structure, shapes] = program
+        if program is not None:
+            return program(*arguments)
+        key = fingerprint((self._text, structure, shapes, _surroundings()))
+        program = _load(folder, key, arguments, self._devices)
+        if program is not None:
+            try:
+                outputs = jax.block_until_ready(program(*arguments))
+            except jax.errors.JaxRuntimeError:  # it lacks something, which shows only now
+                (folder / key).unlink(missing_ok=True)
+            else:
+                self._ready[structure, shapes] = program
+                return outputs
+        program = self._ready[structure, shapes] = self._make(folder, key, arguments)
         return program(*arguments)
 
     def _make(self, folder: Path, key: str, arguments: Any) -> Any:
-        """Compiles, and keeps what came of it; where that fails, the function as it is."""
+        """Compiles, and keeps what came of it; where it may not, the function as it is."""
         from jax.experimental import serialize_executable
         from jax.experimental.compilation_cache import compilation_cache
 
         if not _is_ours(folder):
             return self.jitted
         lowered = self.jitted.lower(*arguments)
-        # An executable that jax's cache gave cannot be written again, so that cache is left out.
-        caching = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
-        try:
-            jax.config.update("jax_enable_compilation_cache", False)
-            compilation_cache.reset_cache()
-            program = lowered.compile()
-        finally:
-            jax.config.update("jax_enable_compilation_cache", caching)
-            compilation_cache.reset_cache()
+        # An executable that came from jax's cache cannot be written again, though it would seem so. That
+        # cache is left out, and what this process had made before, perhaps by it, is not kept.
+        with _MAKING:
+            compiled = _compilations().total()
+            caching = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
+            try:
+                jax.config.update("jax_enable_compilation_cache", False)
+                compilation_cache.reset_cache()
+                program = lowered.compile()
+            finally:
+                jax.config.update("jax_enable_compilation_cache", caching)
+                compilation_cache.reset_cache()
+            if _compilations().total() == compiled:
+                return program
         with suppress(Exception):  # keeping it only saves time
             content, _, tree = serialize_executable.serialize(program)
             outputs = jax.tree.unflatten(tree, range(tree.num_leaves))
             _save(folder, key, pickle.dumps((content, outputs)))
         return program
+
+
+@cache
+def _compilations() -> Counter[str]:
+    """How often this process has compiled, counted from the first call on."""
+    counted: Counter[str] = Counter()
+
+    def listen(event: str, *_: Any, **__: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            counted[event] += 1
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return counted
 
 
 def _place(leaf: Any) -> str:

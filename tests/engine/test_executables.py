@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from pathlib import Path
@@ -96,6 +97,49 @@ def test_a_program_that_others_may_write_is_not_run(folder: Path) -> None:
         assert {file: file.stat().st_mtime_ns for file in programs(folder)} == before
     finally:
         path.parent.chmod(0o700)
+
+
+def sweep_in_process(folder: Path, *kept: bool) -> list[int]:
+    """The first picks of sweeps from Python, the last of them: with programs kept, or without."""
+    import jax
+
+    import jal
+    from jal.settings import devices
+
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    devices.configure_jax()
+    for devices._keeps_programs in kept:
+        settings = {"seeds": 2, "rounds": 2, "probe__max_epochs": 3, "progress": False}
+        result = jal.sweep("digits", "random", **settings)
+    return [int(pick) for pick in result.acquisitions["index"]]
+
+
+@pytest.mark.slow
+def test_what_came_from_the_cache_of_jax_is_not_kept(tmp_path: Path) -> None:
+    # An executable that was read is whole in memory only; written once more, it lacks its functions.
+    picks = processes.call(sweep_in_process, tmp_path, False)
+    assert processes.call(sweep_in_process, tmp_path, False, True) == picks
+    assert processes.call(sweep_in_process, tmp_path, True) == picks
+    assert processes.call(sweep_in_process, tmp_path, True) == picks
+
+
+def keep_what_lacks_functions(folder: Path) -> None:
+    counts = itertools.count()
+    executables._compilations = lambda: Counter(any=next(counts))  # type: ignore[assignment]
+    sweep_in_process(folder, False, True)
+
+
+@pytest.mark.slow
+def test_a_program_that_lacks_functions_is_made_anew(tmp_path: Path) -> None:
+    picks = processes.call(sweep_in_process, tmp_path, False)
+    processes.call(keep_what_lacks_functions, tmp_path)
+    broken = {path: path.read_bytes() for path in (tmp_path / "jal-programs").iterdir()}
+    assert processes.call(sweep_in_process, tmp_path, True) == picks
+    mended = [path for path, content in broken.items() if path.read_bytes() != content]
+    assert mended
+    assert processes.call(sweep_in_process, tmp_path, True) == picks
+    assert all(path.read_bytes() != broken[path] for path in mended)
 
 
 def test_the_text_tells_programs_apart() -> None:
