@@ -102,7 +102,7 @@ def typiclust(
       neighbours: how many nearest ones typicality looks at, at most half of what is left of a cluster.
       smallest: clusters of this size and below are asked only when the others have nothing left.
       clusters: the most clusters.
-      within: how many rows of a cluster typicality looks at; 0 for all, the paper's rule.
+      within: how many rows of a cluster typicality looks at, at least 2·k; 0 for all, the paper's rule.
 
     Raises:
       JalError: on fewer than one neighbour or cluster, or a negative size.
