@@ -43,14 +43,17 @@ def synthetic(size: Size) -> Pool:
     return Pool(features, labels, test_features, test_labels, size.classes)  # type: ignore[arg-type]
 
 
-class Runs:
-    """A size's runs on some devices, one chunk of them vmapped, up to their first fit."""
+def on(device: jax.Device, runs: int) -> Layout:
+    """All runs vmapped on one device."""
+    mesh = jax.sharding.Mesh(np.array([device]), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
+    return Layout(runs, "vmap", runs, 1, mesh)
 
-    def __init__(self, size: Size, pool: Pool, device: jax.Device, runs: int) -> None:
-        mesh = jax.sharding.Mesh(
-            np.array([device]), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,)
-        )
-        self.size, self.layout = size, Layout(runs, "vmap", runs, 1, mesh)
+
+class Runs:
+    """A size's runs on a layout's devices: the programs and what they take."""
+
+    def __init__(self, size: Size, pool: Pool, layout: Layout) -> None:
+        self.size, self.layout, runs = size, layout, layout.runs
         self.pool = self.layout.share_pool(pool)
         seeds = np.arange(1, runs + 1, dtype=np.uint32)
         self.seeds = self.layout.spread(RunKeys(*(seeds for _ in range(4))))  # type: ignore[arg-type]
@@ -113,7 +116,7 @@ def agreement(one: Any, other: Any, k: int) -> float:
 
 def compare(here: Runs, pool: Pool, choice: Choice, state: Any, asked: Any) -> str:
     """The picks and the accuracy after them on this computer's CPU, from the same state."""
-    cpu = Runs(here.size, pool, jax.devices("cpu")[0], here.layout.runs)
+    cpu = Runs(here.size, pool, on(jax.devices("cpu")[0], here.layout.runs))
     moved = jax.device_put(state, jax.sharding.NamedSharding(cpu.layout.mesh, jax.P(AXIS)))
     program, inputs = cpu.query(choice, moved)
     theirs, k = program(*inputs, 1), here.size.classes
@@ -144,7 +147,7 @@ def run_all(sizes: list[str], strategies: tuple[Choice, ...], runs: int) -> None
             continue
         print(f"{name}: {size.rows:,} × {size.dimension} {size.dtype}, {size.classes} classes")
         pool = synthetic(size)
-        here = Runs(size, pool, device, runs)
+        here = Runs(size, pool, on(device, runs))
         state = measured("begin random", device, *here.begin("random"))
         state, _ = measured("fit", device, *here.fit(state, size.classes))
         for choice in strategies:

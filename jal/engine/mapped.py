@@ -15,7 +15,8 @@ from jax.sharding import PartitionSpec as P
 
 from jal.core.types import Array, Pool
 from jal.engine import dist
-from jal.engine.executables import Kept, text_of
+from jal.engine.executables import Kept
+from jal.engine.identity import text_of
 from jal.engine.layout import AXIS, Layout
 from jal.ops.chunks import rows_over
 

@@ -15,8 +15,8 @@ import pytest
 from jal import selection
 from jal.core.spec import Choice, ProbeSpec
 from jal.core.types import Learner
-from jal.engine import executables
-from jal.engine.executables import text_of
+from jal.engine import executables, identity
+from jal.engine.identity import text_of
 from jal.learners.frozen import frozen
 
 WORDS = ["--config.rounds=3", "--config.probe.max_epochs=5", "--config.strategies=margins"]
@@ -183,7 +183,7 @@ def loaded_by_the_core() -> list[str]:
 def test_all_code_that_is_traced_is_part_of_the_key() -> None:
     rooms = {name.split(".")[1] for name in loaded_by_the_core()}
     assert "selection" in rooms
-    covered = {name.removesuffix(".py") for name in executables._CODE}
+    covered = {name.removesuffix(".py") for name in identity._CODE}
     assert rooms - covered <= {"errors", "schema"}
 
 
@@ -214,14 +214,14 @@ def test_a_kept_program_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_what_a_program_depends_on_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def told() -> str:
-        executables._surroundings.cache_clear()
-        return executables._surroundings()
+        identity.surroundings.cache_clear()
+        return identity.surroundings()
 
     before = told()
     assert told() == before
-    monkeypatch.setattr(executables, "_CODE", ("core",))
+    monkeypatch.setattr(identity, "_CODE", ("core",))
     other_code = told()
-    monkeypatch.setattr(executables, "_processor", lambda: "another")
+    monkeypatch.setattr(identity, "_processor", lambda: "another")
     assert len({before, other_code, told()}) == 3
     monkeypatch.undo()
-    executables._surroundings.cache_clear()
+    identity.surroundings.cache_clear()
