@@ -323,6 +323,38 @@ def pick(
     return strategy.select(keys.select, view, cache, state.strategy, k)
 
 
+def _pick_in_turns(
+    strategy: Strategy,
+    spec: ProbeSpec,
+    k: int,
+    state: ALState,
+    features: Array,
+    pool: Pool,
+    hyper: Hyper,
+    cache: Any,
+    index: Array | int,
+) -> tuple[Array, Any]:
+    """As `pick`, of a strategy that reads the labels of every `strategy.batch` rows before it goes on."""
+    keys = round_keys(state.keys, index)
+
+    def turn(state: ALState, number: Array | int, size: int) -> tuple[ALState, Array]:
+        key, clustering = (jax.random.fold_in(of, number) for of in (keys.select, keys.clustering))
+        view = view_of(state, pool, features, spec, hyper, clustering)
+        picks, asked = strategy.select(key, view, cache, state.strategy, size)
+        return replace(_label(state, picks), strategy=asked), picks
+
+    def step(state: ALState, number: Array) -> tuple[ALState, Array]:
+        return turn(state, number, strategy.batch)
+
+    turns, rest = divmod(k, strategy.batch)
+    asked, parts = lax.scan(step, state, jnp.arange(turns))
+    picks = parts.reshape(-1)
+    if rest:
+        asked, last = turn(asked, turns, rest)
+        picks = jnp.concatenate([picks, last])
+    return picks, asked.strategy
+
+
 def query(
     strategy: Strategy,
     spec: ProbeSpec,
@@ -336,9 +368,11 @@ def query(
 ) -> ALState:
     """Picks the batch of round `index` as `pick` does, and labels it.
 
-    The pool's hidden labels only serve to measure the unknown ratio.
+    A strategy with a `batch` below k is asked in turns, between which the picks so far are labelled. The
+    pool's other labels only serve to measure the unknown ratio.
     """
-    picks, asked = pick(strategy, spec, k, state, features, pool, hyper, cache, index)
+    ask = _pick_in_turns if 0 < strategy.batch < k else pick
+    picks, asked = ask(strategy, spec, k, state, features, pool, hyper, cache, index)
     predicted = jnp.argmax(probe.logits(state.probe, features[picks]), axis=1)
     unknown = jnp.mean(predicted != pool.labels[picks])
     return replace(_label(state, picks), strategy=asked, unknown_ratio=unknown)

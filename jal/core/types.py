@@ -220,7 +220,7 @@ def no_state(key: Key, view: View, cache: Cache) -> StrategyState:
 
 
 class Strategy(NamedTuple):
-    """A query strategy (or an initialisation): three pure functions.
+    """A query strategy (or an initialisation): three pure functions, and how often it reads labels.
 
     Attributes:
       select: `(key, view, cache, state, k) -> (picks i32[k], state)`; k distinct available
@@ -228,11 +228,15 @@ class Strategy(NamedTuple):
       start: `(key, view, cache) -> state`, once per run, when the first batch is labelled.
       prepare: `(key, pool, schedule) -> cache`, once per pool, shared by all seeds of a sweep.
         The labels it is handed are all -1.
+      batch: how many rows it asks for before their labels are read, static; 0: the whole batch. A query
+        asks a larger one in turns of so many (the last may be smaller): `select` is called for each, with
+        the labels that the turns before have bought and the probe as it was. An init's is not used.
     """
 
     select: Callable[[Key, View, Cache, StrategyState, int], tuple[Array, StrategyState]]
     start: Callable[[Key, View, Cache], StrategyState] = no_state
     prepare: Callable[[Key, Pool, tuple[int, ...]], Cache] = no_cache
+    batch: int = 0
 
 
 class Labelled(NamedTuple):

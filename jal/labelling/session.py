@@ -106,7 +106,8 @@ class Session(Conversation):
         """The next k images to label, as one row each: row, id, path, predicted, probability, why.
 
         A share of them (`audit`) are drawn from the reserve and only measure; nothing marks them. Fewer come
-        where fewer are left. With images of an earlier batch open, the labels there are decide.
+        where fewer are left, or where the strategy reads the labels of fewer before it goes on, as "galaxy"
+        and "direct" do. With images of an earlier batch open, the labels there are decide.
 
         Raises:
           JalError: k is not positive; images are open and `ask_ahead` is off; the journal cannot be written.
@@ -244,6 +245,7 @@ class Session(Conversation):
                 f"{len(waiting)} images of the last batch are open, and ask_ahead is off; answer or skip "
                 "them first."
             )
+        k = training.at_a_time(ledger, k)
         audit = self.options.settings["audit"]
         due = audits_in(k, audit) if audit else 0
         audits = asking.due_audits(ledger, training.dealt(ledger), due)

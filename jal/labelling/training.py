@@ -163,6 +163,11 @@ class Training:
         """Where that fit lies."""
         return self._learning(plan.classes).layout
 
+    def at_a_time(self, ledger: Ledger, k: int) -> int:
+        """k, or as many as the strategy asks before their labels are read, where that is fewer."""
+        turn = selection.make_strategy(self.group.spec.strategy).batch
+        return k if not turn or self.plan(ledger) is None else min(k, turn)
+
     def pick(self, ledger: Ledger, k: int) -> np.ndarray:
         """i64[k]: the next batch's picks, or as many as are available."""
         with self._lock:

@@ -70,3 +70,18 @@ def best(scores: Array, allowed: Array, k: int) -> Array:
         return lax.top_k(jnp.where(allowed, finite, -jnp.inf), k)[1]
     taken = positions(highest(finite, allowed, k), k)
     return taken[lax.top_k(finite[taken], k)[1]]
+
+
+def nth(scores: Array, allowed: Array, index: Array) -> Array:
+    """i32[]: the allowed row that `index` others stand above; of equal scores the first row stands first.
+
+    Args:
+      scores: f32[N], without NaN.
+      allowed: bool[N].
+      index: i32[], below the number of allowed rows.
+    """
+    order = _ordered(scores)
+    threshold = _largest(lambda tried: (allowed & (order >= tried)).sum() > index)
+    above = (allowed & (order > threshold)).sum()
+    equal = allowed & (order == threshold)
+    return jnp.argmax(jnp.cumsum(equal, dtype=jnp.int32) > index - above).astype(jnp.int32)

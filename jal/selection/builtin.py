@@ -57,6 +57,8 @@ STRATEGIES = _Lazy(
         "bait": "bait",
         "dcom": "dcom",
         "featdist": "featdist",
+        "galaxy": "galaxy",
+        "direct": "direct",
         "dropquery": "dropquery",
     }
 )

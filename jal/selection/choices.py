@@ -173,6 +173,11 @@ def _build(kind: Kind, choice: Choice) -> Strategy:
         raise JalError(
             f"{kind} {choice.name!r}: its function returns a {type(made).__name__}, not a Strategy."
         )
+    if type(made.batch) is not int or made.batch < 0:
+        raise JalError(
+            f"{kind} {choice.name!r}: its Strategy has batch={made.batch!r}; it takes a whole number from 1, "
+            "or 0 for the whole batch at once."
+        )
     return made
 
 
