@@ -38,6 +38,8 @@ STRATEGIES = (
     "falcun",
     "bait",
     "dcom",
+    "galaxy",
+    "direct",
     "random",
 )
 TARGETS = {"dropquery": 25, "typiclust": 300, "bald": 120, "alfamix": 60}
