@@ -1,4 +1,4 @@
-"""On a real pool of which most is one class, GALAXY and DIRECT ask more of the small ones than chance does."""
+"""On a real pool that is mostly one class, GALAXY and DIRECT ask more of the others than chance does."""
 
 from __future__ import annotations
 
