@@ -34,7 +34,7 @@ from chips import CHIPS, GIB, topology, work_of
 from jal.engine import dist
 from jal.engine.layout import AXIS, Layout
 from jal.engine.mapped import Program
-from jal.ops.chunks import ROWS
+from jal.ops.spread import ROWS
 
 COLUMNS = (
     "size", "program", "compile s", "temporaries GiB", "arguments GiB", "results GiB", "GFLOP", "GB",

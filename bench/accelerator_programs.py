@@ -23,7 +23,7 @@ from jal.engine.mapped import with_pool
 from jal.learners.frozen import frozen
 from jal.learners.lora.spec import PealSpec
 from jal.learners.lora.train import make_lora_learner
-from jal.ops.chunks import ROWS
+from jal.ops.spread import ROWS
 from jal.selection.builtin import DEFAULT_INITS, INITS, STRATEGIES
 from jal.weights.encoder import compute_params
 from jal.weights.preprocess import Preprocessing

@@ -55,6 +55,10 @@ def _few_programs() -> Iterator[None]:
     if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
         import jax
 
+        for name in ("jal.engine.programs", "jal.labelling.programs"):  # those kept there too
+            for made in vars(sys.modules[name]).values() if name in sys.modules else ():
+                if hasattr(made, "cache_clear"):
+                    made.cache_clear()
         jax.clear_caches()
 
 

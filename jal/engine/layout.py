@@ -16,7 +16,7 @@ from jal.core.types import Pool
 from jal.engine import dist
 from jal.engine.config import MODES
 from jal.errors import JalError
-from jal.ops.chunks import ROWS
+from jal.ops.spread import ROWS
 
 AXIS = "runs"
 _ROOM = 16  # runs that a roomy layout has room for, and how that grows

@@ -18,7 +18,7 @@ from jal.engine import dist
 from jal.engine.executables import Kept
 from jal.engine.identity import text_of
 from jal.engine.layout import AXIS, Layout
-from jal.ops.chunks import rows_over
+from jal.ops.spread import rows_over
 
 
 def _blank(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -6,7 +6,8 @@ and Zhou et al. (NeurIPS 2003).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ from jal.core.precision import PRECISION
 from jal.core.spec import PropagationSpec
 from jal.core.types import Array
 from jal.ops.chunks import fold_rows, map_rows
-from jal.ops.neighbours import inverse_norms, unit_distances
+from jal.ops.neighbours import inverse_norms, unit_distances, unit_rows
+from jal.ops.spread import ROWS, from_owners, mesh_of_rows, on_each_device
 
 _ROWS = 128
 _EDGE_ROWS = 64
@@ -54,6 +56,33 @@ def _contains(rows: Array, values: Array, sought: Array) -> Array:
     return (low < length) & (values[rows, jnp.minimum(low, length - 1)] == sought)
 
 
+def _nearest(squared: Array, positions: Array, k: int) -> tuple[Array, Array]:
+    """The k lowest of each row of f32[R, S]: their positions i32[R, k] of i32[S] or i32[R, S], and them."""
+    negated, found = lax.top_k(-squared, k)
+    everyone = jnp.broadcast_to(positions, squared.shape)
+    return jnp.take_along_axis(everyone, found, axis=1), -negated
+
+
+def _nearest_of_all(total: int, k: int, own: tuple[Array, Array], first: Array) -> Any:
+    """As `_nearest`, for all rows, of which each device holds its own: those of each are merged."""
+    rows, scales = own
+    held = first + jnp.arange(rows.shape[0], dtype=jnp.int32)
+
+    def chunk(_: Array, wanted: Array) -> tuple[Array, Array]:
+        centres = from_owners(rows.astype(jnp.float32) * scales[:, None], first, wanted)
+        squared = unit_distances(centres, rows, scales)
+        squared = jnp.where((wanted[:, None] == held) | (held >= total), jnp.inf, squared)
+        found = _nearest(squared, held, min(k, rows.shape[0]))
+        # Ascending devices hold ascending positions: of equals the first stays the first.
+        positions, squared = (
+            jnp.moveaxis(lax.all_gather(each, ROWS), 0, 1).reshape(len(wanted), -1)
+            for each in found
+        )
+        return _nearest(squared, positions, k)
+
+    return map_rows(chunk, jnp.arange(total, dtype=jnp.int32), _ROWS)
+
+
 def build_graph(features: Array, spec: PropagationSpec) -> Graph:
     """The graph of features f[N, D]; K is capped at N - 1. Done once a pool."""
     total = features.shape[0]
@@ -61,13 +90,17 @@ def build_graph(features: Array, spec: PropagationSpec) -> Graph:
     scales, everyone = inverse_norms(features), jnp.arange(total, dtype=jnp.int32)
 
     def nearest(_: Array, rows: Array) -> tuple[Array, Array]:
-        squared = unit_distances(features, scales, rows, everyone)
-        squared = jnp.where(rows[:, None] == everyone, jnp.inf, squared)
-        negated, found = lax.top_k(-squared, k)
-        found, distances = lax.sort_key_val(found.astype(jnp.int32), -negated, dimension=1)
-        return found, distances
+        squared = unit_distances(unit_rows(features, scales, rows), features, scales)
+        return _nearest(jnp.where(rows[:, None] == everyone, jnp.inf, squared), everyone, k)
 
-    neighbours, squared = map_rows(nearest, everyone, _ROWS)
+    mesh = mesh_of_rows()
+    if mesh is None:
+        neighbours, squared = map_rows(nearest, everyone, _ROWS)
+    else:
+        neighbours, squared = on_each_device(
+            partial(_nearest_of_all, total, k), (features, scales), mesh, joined=False
+        )
+    neighbours, squared = lax.sort_key_val(neighbours, squared, dimension=1)
     affinities = (1 - squared / 4) ** spec.gamma
 
     def count_mutual(_: Array, rows: Array) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jal.core.types import Array
-from jal.ops.chunks import fold_rows, over_true
-from jal.ops.neighbours import unit_distances
+from jal.ops.chunks import map_rows, over_true
+from jal.ops.neighbours import unit_distances, unit_rows
 
 _BLOCK = 64
 
@@ -22,13 +22,14 @@ def inside(features: Array, scales: Array, radii: Array, positions: Array, valid
       valid: bool[R].
     """
 
-    def step(found: Array, columns: Array, _: Array) -> Array:
-        squared = unit_distances(features, scales, positions, columns)
-        within = (squared < jnp.square(radii)) & valid[:, None]
-        return found.at[columns].max(within.any(axis=0))
+    centres = unit_rows(features, scales, positions)
 
-    total = features.shape[0]
-    return fold_rows(step, jnp.zeros(total, bool), total)
+    def chunk(_: Array, rows: tuple[Array, Array]) -> Array:
+        within = (unit_distances(centres, *rows) < jnp.square(radii)) & valid[:, None]
+        return within.any(axis=0)
+
+    found: Array = map_rows(chunk, (features, scales))
+    return found
 
 
 def without(features: Array, scales: Array, radius: Array, counts: Array, rows: Array) -> Array:
@@ -43,11 +44,12 @@ def without(features: Array, scales: Array, radius: Array, counts: Array, rows: 
     """
 
     def block(counts: Array, positions: Array, valid: Array) -> Array:
-        def step(counts: Array, columns: Array, fresh: Array) -> Array:
-            squared = unit_distances(features, scales, positions, columns)
-            held = (squared < jnp.square(radius)) & valid[:, None] & fresh
-            return counts.at[columns].add(-held.sum(axis=0, dtype=jnp.int32))
+        centres = unit_rows(features, scales, positions)
 
-        return fold_rows(step, counts, features.shape[0])
+        def chunk(_: Array, rows: tuple[Array, Array]) -> Array:
+            held = (unit_distances(centres, *rows) < jnp.square(radius)) & valid[:, None]
+            return held.sum(axis=0, dtype=jnp.int32)
+
+        return counts - map_rows(chunk, (features, scales))
 
     return over_true(rows, block, counts, _BLOCK)

@@ -3,72 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
 
 from jal.core.types import Array
 from jal.ops.device import most
+from jal.ops.spread import ROWS, map_own_chunks, mesh_of_rows, on_each_device
 
 CHUNK = 4096
-ROWS = "rows"
 
 
-def rows_over(mesh: Mesh) -> AbstractContextManager[Any]:
-    """While tracing: the rows of the pool's features lie spread over the mesh's axis `ROWS`.
-
-    This is jax's own context, not an argument: it is part of what jax compiles and caches by, and
-    every strategy, also a user's, streams its rows where they lie without being told of devices.
-    """
-    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
-
-
-def _mesh_of_rows() -> jax.sharding.AbstractMesh | None:
-    """The mesh over which rows lie spread, where there is one and this is not one device's part."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if ROWS not in mesh.axis_names:
-        return None
-    kind = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))[ROWS]
-    return None if kind == jax.sharding.AxisType.Manual else mesh
-
-
-def map_rows(function: Callable[[Array, Array], Any], rows: Array, size: int = CHUNK) -> Any:
+def map_rows(function: Callable[[Array, Any], Any], rows: Any, size: int = CHUNK) -> Any:
     """Applies `function(chunk_index, rows[start : start + size])` to every chunk and joins the results.
 
     Args:
-      function: from i32[] and f[size, D] to a pytree of arrays with leading axis `size`.
-      rows: f[N, D]; N need not be a multiple of `size`.
+      function: from i32[] and a pytree of `size` rows to a pytree of arrays with that leading axis.
+      rows: f[N, D], or a pytree of arrays with leading axis N; N need not be a multiple of `size`.
       size: rows a chunk.
 
     Returns:
       The pytree with leading axis N. The last chunk starts early enough to be full; rows seen twice
-      keep the value of the earlier chunk. Under `rows_over` each device streams its own rows, and
-      chunks are numbered through all devices.
+      keep the value of the earlier chunk. Under `rows_over` each device streams its own rows.
     """
-    mesh = _mesh_of_rows()
-    if mesh is None or rows.ndim < 2:
-        return _map_chunks(function, rows, size)
-    total, devices = rows.shape[0], mesh.shape[ROWS]
-    local = -(-total // devices)
-    padded = jnp.pad(rows, ((0, local * devices - total), *((0, 0) for _ in rows.shape[1:])))
-
-    def on_device(rows: Array) -> Any:
-        first = lax.axis_index(ROWS) * -(-local // size)
-        return _map_chunks(lambda index, rows: function(first + index, rows), rows, size)
-
-    mapped = jax.shard_map(
-        on_device, mesh=mesh, in_specs=P(ROWS), out_specs=P(ROWS), check_vma=False
-    )(padded)
-    return jax.tree.map(lambda leaf: leaf[:total], mapped)
+    mesh, total = _spread_over(rows)
+    if mesh is None:
+        return map_chunks(function, rows, size)
+    width = min(size, total)
+    return on_each_device(
+        lambda own, first: map_own_chunks(function, own, first, total, width),
+        rows,
+        mesh,
+        joined=True,
+    )
 
 
-def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int) -> Any:
-    total = rows.shape[0]
+def map_chunks(function: Callable[[Array, Any], Any], rows: Any, size: int = CHUNK) -> Any:
+    """As `map_rows`, of rows that lie on one device."""
+    total = jax.tree.leaves(rows)[0].shape[0]
     if total <= size:
         return function(jnp.int32(0), rows)
     chunks = -(-total // size)
@@ -76,7 +50,7 @@ def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int)
 
     def one(index: Array) -> Any:
         start = jnp.minimum(index * size, total - size)
-        return function(index, lax.dynamic_slice_in_dim(rows, start, size))
+        return function(index, _slice(rows, start, size))
 
     def join(parts: Array) -> Array:
         if not overlap:  # without a copy
@@ -85,6 +59,57 @@ def _map_chunks(function: Callable[[Array, Array], Any], rows: Array, size: int)
         return jnp.concatenate([head, parts[-1, overlap:]])
 
     return jax.tree.map(join, lax.map(one, jnp.arange(chunks)))
+
+
+def sum_rows(function: Callable[[Any, Array], Any], rows: Any, size: int = CHUNK) -> Any:
+    """The sum of `function(rows[start : start + size], fresh)` over all chunks.
+
+    Args:
+      function: from a pytree of `size` rows, and bool[size] which of them count: rows that were seen
+        already, or are none, do not; to a pytree of arrays or of one's own shape.
+      rows: f[N, D], or a pytree of arrays with leading axis N.
+      size: rows a chunk, at most.
+
+    Returns:
+      The sums. Under `rows_over` each device adds up its own rows' first.
+    """
+    mesh, total = _spread_over(rows)
+    if mesh is None:
+        return _sum_chunks(function, rows, size)
+
+    def on_device(own: Any, first: Array) -> Any:
+        def part(some: tuple[Any, Array], fresh: Array) -> Any:
+            chunk, positions = some
+            return function(chunk, fresh & (positions < total))
+
+        local = jax.tree.leaves(own)[0].shape[0]
+        return lax.psum(_sum_chunks(part, (own, first + jnp.arange(local)), size), ROWS)
+
+    return on_each_device(on_device, rows, mesh, joined=False)
+
+
+def _sum_chunks(function: Callable[[Any, Array], Any], rows: Any, size: int) -> Any:
+    total = jax.tree.leaves(rows)[0].shape[0]
+    size = min(size, total)
+
+    def add(sums: Any, positions: Array, fresh: Array) -> Any:
+        new = function(_slice(rows, positions[0], size), fresh)
+        return jax.tree.map(jnp.add, sums, new)
+
+    shapes = jax.eval_shape(function, _slice(rows, 0, size), jnp.ones(size, bool))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return fold_rows(add, nothing, total, size)
+
+
+def _slice(rows: Any, start: Array | int, size: int) -> Any:
+    return jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size), rows)
+
+
+def _spread_over(rows: Any) -> tuple[Any, int]:
+    """The mesh over which these rows lie spread, or None; and N. Arrays of numbers alone lie everywhere."""
+    leaves = jax.tree.leaves(rows)
+    spread = any(leaf.ndim > 1 for leaf in leaves)
+    return (mesh_of_rows() if spread else None), leaves[0].shape[0]
 
 
 def positions(mask: Array, size: int) -> Array:

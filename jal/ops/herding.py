@@ -8,17 +8,18 @@ whose bound reaches the best gain are computed again. Nothing of size N×N is ev
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 
 from jal.core.precision import PRECISION
 from jal.core.types import Array
-from jal.ops.chunks import fold_rows, over_true
+from jal.ops.chunks import map_rows, over_true, sum_rows
 from jal.ops.device import a_step, any_of_all
 from jal.ops.distances import normalise
-from jal.ops.neighbours import distances_from
+from jal.ops.neighbours import over_pairs, unit_distances
+from jal.ops.spread import mesh_of_rows
 
 _BLOCK = 64  # candidates computed again at a time; rows taken at a time
 _MANY = 4  # all pairs are formed again once one in so many candidates is in question
@@ -52,13 +53,13 @@ def cover_more(
 ) -> Array:
     """f32[N]: max(cover, similarity to the nearest of the valid centres f32[R, D])."""
 
-    def step(cover: Array, columns: Array, _: Array) -> Array:
-        near = kernel(distances_from(centres, features, scales, columns))
-        near = jnp.where(valid[:, None], near, 0).max(axis=0)
-        old = lax.dynamic_slice_in_dim(cover, columns[0], columns.shape[0])
-        return lax.dynamic_update_slice_in_dim(cover, jnp.maximum(old, near), columns[0], 0)
+    def chunk(_: Array, rows: tuple[Array, Array, Array]) -> Array:
+        features, scales, cover = rows
+        near = kernel(unit_distances(centres, features, scales))
+        return jnp.maximum(cover, jnp.where(valid[:, None], near, 0).max(axis=0))
 
-    return fold_rows(step, cover, features.shape[0])
+    covered: Array = map_rows(chunk, (features, scales, cover))
+    return covered
 
 
 def cover_by(kernel: Kernel, pool: Array, taken: Array, features: Array, scales: Array) -> Array:
@@ -81,8 +82,20 @@ def gain_bounds(
 def all_gains(
     kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
 ) -> Array:
-    """f32[N]: every row's gain; each pair of rows is formed once for both of them."""
+    """f32[N]: every row's gain; each pair of rows is formed once for both of them.
+
+    Where rows lie spread over devices each forms those of its own.
+    """
     total = features.shape[0]
+    if mesh_of_rows() is not None:
+
+        def tile(gains: Array, _: Any, columns: Any, fresh: Array, squared: Array) -> Array:
+            covered, worth = columns
+            added = jnp.maximum(kernel(squared) - covered, 0)
+            return gains + jnp.dot(added, worth * fresh, precision=PRECISION)
+
+        found: Array = over_pairs(features, scales, (cover, weights), tile, jnp.zeros)
+        return found
     size = min(_tile(), total)
     tiles = -(-total // size)
 
@@ -103,7 +116,11 @@ def all_gains(
 
         def column(other: Array, gains: Array) -> Array:
             columns, fresh_, covered_, worth_ = place(other)
-            near = kernel(distances_from(centres, features, scales, columns))
+            some = (
+                lax.dynamic_slice_in_dim(features, columns[0], size),
+                lax.dynamic_slice_in_dim(scales, columns[0], size),
+            )
+            near = kernel(unit_distances(centres, *some))
             to_rows = jnp.dot(jnp.maximum(near - covered_, 0), worth_, precision=PRECISION)
             back = jnp.maximum(near - covered[:, None], 0)
             to_columns = jnp.dot(worth, back, precision=PRECISION) * (other > index)
@@ -120,13 +137,13 @@ def gains_of(
     """f32[R]: the gains of the rows at positions i32[R]."""
     centres = normalise(features[rows])
 
-    def step(gains: Array, columns: Array, fresh: Array) -> Array:
-        near = kernel(distances_from(centres, features, scales, columns))
-        covered = lax.dynamic_slice_in_dim(cover, columns[0], columns.shape[0])
-        worth = lax.dynamic_slice_in_dim(weights, columns[0], columns.shape[0]) * fresh
-        return gains + (jnp.maximum(near - covered, 0) * worth).sum(axis=1)
+    def chunk(rows: tuple[Array, ...], fresh: Array) -> Array:
+        features, scales, covered, worth = rows
+        near = kernel(unit_distances(centres, features, scales))
+        return (jnp.maximum(near - covered, 0) * (worth * fresh)).sum(axis=1)
 
-    return fold_rows(step, jnp.zeros(rows.shape), features.shape[0], _columns())
+    gained: Array = sum_rows(chunk, (features, scales, cover, weights), _columns())
+    return gained
 
 
 class _Search(NamedTuple):

@@ -9,7 +9,7 @@ from jax import lax
 from jal.core.precision import PRECISION
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
-from jal.ops.chunks import fold_rows
+from jal.ops.chunks import map_rows, sum_rows
 from jal.ops.distances import normalise
 from jal.selection import batches
 
@@ -25,19 +25,19 @@ def gradient(features: Array, raw: Array, temperature: float) -> Array:
     alike = jnp.exp((jnp.dot(centroids, centroids.T, precision=PRECISION) - 1) / temperature)
     sums = alike.sum(axis=1)
 
-    def step(carry: tuple[Array, Array], columns: Array, fresh: Array) -> tuple[Array, Array]:
-        rows = normalise(lax.dynamic_slice_in_dim(features, columns[0], columns.shape[0]))
+    def chunk(some: Array, fresh: Array) -> tuple[Array, Array]:
+        rows = normalise(some)
         cosines = jnp.dot(centroids, rows.T, precision=PRECISION)
         nearest = jnp.argmax(cosines, axis=0)
         power = jnp.exp((cosines.max(axis=0) - 1) / temperature)
-        share = fresh / (power + sums[nearest])
-        pull = -share * sums[nearest] / temperature
         mine = nearest == jnp.arange(centroids.shape[0])[:, None]
+        others = jnp.where(mine, sums[:, None], 0).sum(axis=0)
+        share = fresh / (power + others)
+        pull = -share * others / temperature
         towards = jnp.dot(jnp.where(mine, pull, 0), rows, precision=PRECISION)
-        return carry[0] + towards, carry[1] + jnp.where(mine, share, 0).sum(axis=1)
+        return towards, jnp.where(mine, share, 0).sum(axis=1)
 
-    start = jnp.zeros(centroids.shape), jnp.zeros(centroids.shape[0])
-    towards, pushed = fold_rows(step, start, total)
+    towards, pushed = sum_rows(chunk, features)
     apart = jnp.dot(alike, centroids, precision=PRECISION) * pushed[:, None] / temperature
     slope = (towards + apart) / total
     along = (slope * centroids).sum(axis=1, keepdims=True) * centroids
@@ -46,17 +46,14 @@ def gradient(features: Array, raw: Array, temperature: float) -> Array:
 
 def nearest_untaken(features: Array, centroids: Array, allowed: Array) -> Array:
     """i32[K]: for each of the normalised centroids in turn, the allowed row of highest cosine left."""
-    total = features.shape[0]
 
     def pick(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         picks, allowed = carry
 
-        def step(cosines: Array, columns: Array, _: Array) -> Array:
-            rows = normalise(lax.dynamic_slice_in_dim(features, columns[0], columns.shape[0]))
-            some = jnp.dot(rows, centroids[index], precision=PRECISION)
-            return lax.dynamic_update_slice_in_dim(cosines, some, columns[0], 0)
+        def chunk(_: Array, rows: Array) -> Array:
+            return jnp.dot(normalise(rows), centroids[index], precision=PRECISION)
 
-        chosen = batches.top_k(fold_rows(step, jnp.zeros(total), total), allowed, 1)[0]
+        chosen = batches.top_k(map_rows(chunk, features), allowed, 1)[0]
         return picks.at[index].set(chosen), allowed.at[chosen].set(False)
 
     return lax.fori_loop(

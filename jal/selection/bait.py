@@ -11,7 +11,7 @@ from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.learners import probe
 from jal.ops import rank_one
-from jal.ops.chunks import fold_rows, map_rows
+from jal.ops.chunks import map_rows, sum_rows
 from jal.selection.bait_full import select_full
 
 FORMS = ("binary", "full")
@@ -39,14 +39,12 @@ def variances(view: View) -> Array:
 def weighted_gram(view: View, weights: Array) -> Array:
     """f32[E, E]: Σ w x xᵀ over the pool, for w f32[N]."""
 
-    def step(gram: Array, columns: Array, fresh: Array) -> Array:
-        start, size = columns[0], columns.shape[0]
-        rows = inputs_of(view, lax.dynamic_slice_in_dim(view.features, start, size))
-        some = lax.dynamic_slice_in_dim(weights, start, size) * fresh
-        return gram + jnp.dot((rows * some[:, None]).T, rows, precision=PRECISION)
+    def chunk(rows: tuple[Array, Array], fresh: Array) -> Array:
+        inputs, some = inputs_of(view, rows[0]), rows[1] * fresh
+        return jnp.dot((inputs * some[:, None]).T, inputs, precision=PRECISION)
 
-    width = view.features.shape[1] + 1
-    return fold_rows(step, jnp.zeros((width, width)), view.features.shape[0])
+    gram: Array = sum_rows(chunk, (view.features, weights))
+    return gram
 
 
 def labelled_weights(view: View, how: str) -> Array:

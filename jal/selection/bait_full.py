@@ -13,7 +13,7 @@ from jal.core.precision import PRECISION
 from jal.core.types import Array, View
 from jal.errors import JalError
 from jal.learners import probe
-from jal.ops.chunks import fold_rows, map_rows
+from jal.ops.chunks import map_rows, sum_rows
 
 LARGEST = 2048
 _CHUNK = 256
@@ -36,15 +36,13 @@ def _root(view: View, inputs: Inputs, rows: Array) -> Array:
 def _information(view: View, inputs: Inputs, weights: Array) -> Array:
     """f32[C·E, C·E]: Σ w VᵀV over the pool."""
 
-    def step(total: Array, columns: Array, fresh: Array) -> Array:
-        start, size = columns[0], columns.shape[0]
-        v = _root(view, inputs, lax.dynamic_slice_in_dim(view.features, start, size))
-        some = lax.dynamic_slice_in_dim(weights, start, size) * fresh
+    def chunk(rows: tuple[Array, Array], fresh: Array) -> Array:
+        v, some = _root(view, inputs, rows[0]), rows[1] * fresh
         flat, scaled = (each.reshape(-1, v.shape[2]) for each in (v, v * some[:, None, None]))
-        return total + jnp.dot(scaled.T, flat, precision=PRECISION)
+        return jnp.dot(scaled.T, flat, precision=PRECISION)
 
-    width = view.num_classes * (view.features.shape[1] + 1)
-    return fold_rows(step, jnp.zeros((width, width)), view.features.shape[0], _CHUNK)
+    information: Array = sum_rows(chunk, (view.features, weights), _CHUNK)
+    return information
 
 
 def _trace(v: Array, inverse: Array, product: Array, share: Array, sign: int) -> Array:

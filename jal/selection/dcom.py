@@ -12,8 +12,8 @@ from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
 from jal.ops import herding
 from jal.ops.balls import inside, without
-from jal.ops.chunks import fold_rows, over_true
-from jal.ops.neighbours import inverse_norms, unit_distances
+from jal.ops.chunks import over_true, sum_rows
+from jal.ops.neighbours import inverse_norms, unit_distances, unit_rows
 from jal.selection import batches
 from jal.selection.scores import negative_margin, predictive
 
@@ -51,15 +51,15 @@ def covered_by(view: View, scales: Array, radii: Array) -> Array:
 def purity(view: View, scales: Array, predicted: Array, positions: Array, radii: Array) -> Array:
     """f32[R]: share of the ball of each position i32[R] that is predicted as its label is."""
     labels = view.labels[positions][:, None]
+    centres = unit_rows(view.pool_features, scales, positions)
 
-    def step(counts: tuple[Array, Array], columns: Array, fresh: Array) -> tuple[Array, Array]:
-        squared = unit_distances(view.pool_features, scales, positions, columns)
+    def chunk(rows: tuple[Array, Array, Array], fresh: Array) -> tuple[Array, Array]:
+        features, scales, predicted = rows
+        squared = unit_distances(centres, features, scales)
         within = (squared < jnp.square(radii)[:, None]) & fresh
-        alike = within & (predicted[columns] == labels)
-        return counts[0] + alike.sum(axis=1), counts[1] + within.sum(axis=1)
+        return (within & (predicted == labels)).sum(axis=1), within.sum(axis=1)
 
-    nothing = jnp.zeros(positions.shape, jnp.int32)
-    alike, held = fold_rows(step, (nothing, nothing), view.labelled.shape[0])
+    alike, held = sum_rows(chunk, (view.pool_features, scales, predicted))
     return alike / jnp.maximum(held, 1)
 
 

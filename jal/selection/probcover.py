@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,19 +50,19 @@ def distance_to_others(features: Array, scales: Array, labels: Array) -> Array:
     """f32[N]: squared distance of each normalised row to the nearest one of another label."""
 
     def tile(nearest: Array, rows: Array, columns: Array, _: Array, squared: Array) -> Array:
-        other = labels[rows][:, None] != labels[columns]
+        other = rows[:, None] != columns
         return jnp.minimum(nearest, jnp.where(other, squared, jnp.inf).min(axis=1))
 
-    return over_pairs(features, scales, tile, lambda rows: jnp.full(rows.shape, jnp.inf))
+    return over_pairs(features, scales, labels, tile, lambda size: jnp.full(size, jnp.inf))
 
 
 def ball_sizes(features: Array, scales: Array, radius: Array) -> Array:
     """i32[N]: how many normalised rows lie strictly within the radius of each."""
 
-    def tile(count: Array, _: Array, __: Array, fresh: Array, squared: Array) -> Array:
+    def tile(count: Array, _: Any, __: Any, fresh: Array, squared: Array) -> Array:
         return count + ((squared < jnp.square(radius)) & fresh).sum(axis=1, dtype=jnp.int32)
 
-    return over_pairs(features, scales, tile, lambda rows: jnp.zeros(rows.shape, jnp.int32))
+    return over_pairs(features, scales, (), tile, lambda size: jnp.zeros(size, jnp.int32))
 
 
 def largest_pure_radius(nearest_other: Array, purity: float, steps: int) -> Array:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jal.ops.chunks import ROWS, map_rows, rows_over
+from jal.ops.chunks import map_rows
+from jal.ops.spread import ROWS, rows_over
 
 
 @pytest.mark.parametrize("total", [1, 7, 8, 9, 15, 16, 17, 24])

@@ -12,7 +12,7 @@ from strategy_views import compiled, make_view
 from jal.core.spec import Choice
 from jal.core.types import Probe, View
 from jal.errors import JalError
-from jal.ops.chunks import ROWS, rows_over
+from jal.ops.spread import ROWS, rows_over
 from jal.selection import make_strategy
 from jal.selection.batches import balanced_top_k
 from jal.selection.featdist import feature_distances
