@@ -19,8 +19,8 @@ from jal.engine import programs
 from jal.engine.layout import Layout, make_layout
 from jal.learners.frozen import frozen
 
-K = 4  # a k-means over all rows takes 512·K of them
-ROWS, DIMENSION, CLASSES = 20_011, 8, 5
+K = 2  # a k-means over all rows takes 512·K of them
+ROWS, DIMENSION, CLASSES = 6_011, 8, 5
 SPEC = ProbeSpec()
 
 
