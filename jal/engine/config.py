@@ -6,7 +6,7 @@ MODES = ("auto", "map", "vmap")
 
 EXECUTION_FIELDS: dict[str, Field] = {
     "execution.mode": Field("auto", "map, vmap, scan (all rounds in one program) or auto"),
-    "execution.chunk": Field(0, "runs vmapped at once; 0: all"),
+    "execution.chunk": Field(0, "runs vmapped at once; 0: as many as fit"),
     "execution.devices": Field(0, "devices to use; 0: all (on CPU one a core)"),
     "execution.shard_pool": Field(
         False, "share the pool's rows out over the devices, not the runs"

@@ -1,51 +1,35 @@
-"""What a LoRA group will take of the devices' memory, from the compiled programs it will run."""
+"""What a group on stored features takes of a device's memory, and how many of its runs fit at once."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jal.backbones.counts import adapter_count, trained_share
+from jal import selection
 from jal.core.spec import bucket
-from jal.core.types import Labelled, Pool, RunKeys
-from jal.engine.drive_lora import EMBED_CHUNK, embed_program, learner_for, train_program
-from jal.engine.group import PURPOSES, Group
+from jal.core.types import Pool
+from jal.engine import programs
+from jal.engine.drive import Prepared, prepare_caches
+from jal.engine.group import Group
 from jal.engine.layout import AXIS, Layout
-from jal.engine.prefix import prefix_bytes
-from jal.pools.images import LoraData
-from jal.weights.encoder import compute_params
+from jal.errors import JalError
+from jal.ops.device import memory
+
+LARGE = 2**27  # bytes of a pool from which on memory is worth a prediction
+_SPARE = 0.9  # of the memory, what may be planned with
 
 
-class Memory(NamedTuple):
-    """Bytes.
+def peak(program: Any, *inputs: Any) -> int:
+    """Arguments, results and temporaries of a compiled program, bytes a device.
 
-    Attributes:
-      device: the predicted peak of one device.
-      frozen: of it the backbone's weights, which are there once however many runs share them.
-      host: images and prefix tokens kept in host memory.
+    The program is compiled for it; the compilation cache hands it to the run itself.
     """
-
-    device: int
-    frozen: int
-    host: int
-
-
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
-
-
-def _size(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _peak(program: Any, batched: Any, shared: Any) -> int:
-    """Arguments, results and temporaries of a compiled program, bytes a device."""
-    found = program.lower(batched, shared).compile().memory_analysis()
+    found = program.lower(*inputs).compile().memory_analysis()
     return (
         found.argument_size_in_bytes
         + found.output_size_in_bytes
@@ -54,76 +38,139 @@ def _peak(program: Any, batched: Any, shared: Any) -> int:
     )
 
 
-def predict(group: Group, pool: Pool, layout: Layout, data: LoraData) -> Memory:
-    """The peak of a group's last round, the largest, before anything is run.
+def shown(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
-    The programs are compiled for it; the compilation cache hands them to the run itself.
+
+def predict(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> int:
+    """The peak of one device, bytes, over the first batch, the last fit and the largest query.
+
+    Args:
+      group: of stored features.
+      pool: on the layout's devices.
+      layout: of the group.
+      prepared: the per-pool work, done here where it is not yet.
     """
-    recipe, backbone, images = group.lora, data.backbone, data.images
-    assert recipe is not None
-    learner = learner_for(recipe, data, layout)
-    rows, runs = bucket(group.spec.budget), layout.padded
-    spread = NamedSharding(layout.mesh, P(AXIS))
-    everywhere = NamedSharding(layout.mesh, P())
+    spec, learner = group.spec, group.stored
+    spread = NamedSharding(layout.mesh, P() if layout.shards_pool else P(AXIS))
 
-    def batched(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((runs, *shape), dtype, sharding=spread)
+    def placed(tree: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=spread), tree
+        )
 
-    def of_runs(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: batched(*leaf.shape, dtype=leaf.dtype), tree)
-
-    weights = jax.eval_shape(lambda: compute_params(backbone.spec, backbone.params))
-    base = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), weights
-    )
-    kept = recipe.prefix_dtype(backbone.spec)
-    image = ((*images.image_size, 3), jnp.uint8)
-    token = ((backbone.spec.tokens, backbone.spec.width), jnp.dtype(kept or jnp.float32))
-    shape, dtype = image if recipe.augments or kept is None else token
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    state = of_runs(jax.eval_shape(learner.start, key, pool)[0])
-    hyper = of_runs(jax.tree.map(lambda leaf: np.zeros((), leaf.dtype), group.hyper()))
-    frozen_rows = batched(rows, backbone.spec.features) if recipe.head == "probe" else None
-    labelled = Labelled(
-        batched(rows, dtype=jnp.int32),  # type: ignore[arg-type]
-        batched(rows, *shape, dtype=dtype),  # type: ignore[arg-type]
-        batched(rows, dtype=jnp.int32),  # type: ignore[arg-type]
-        batched(rows, dtype=bool),  # type: ignore[arg-type]
-        frozen_rows,  # type: ignore[arg-type]
-    )
-    keys = RunKeys(*(batched(dtype=key.dtype) for _ in PURPOSES))  # type: ignore[arg-type]
-    run = (keys, state, labelled, hyper)
-    training = _peak(train_program(learner, layout), run, base)
-    shape, dtype = token if kept else image
-    chunk = jax.ShapeDtypeStruct((EMBED_CHUNK, *shape), dtype, sharding=everywhere)
-    embedding = _peak(embed_program(learner, layout), state, (base, chunk))
-    # The chunks' features are joined into one array, and both are there for a moment.
-    width = layout.local * backbone.spec.features * 4
-    embedding += 2 * width * len(images.images) + width * len(images.test_images)
-    count = len(images.images) + len(images.test_images)
-    pixels = sum(
-        array.nbytes
-        for array in (images.images, images.test_images)
-        if not isinstance(array, np.memmap)
-    )
-    tokens = 0 if data.folder else prefix_bytes(recipe, backbone.spec, count)
-    return Memory(max(training, embedding) + _size(_shapes(pool)), _size(weights), pixels + tokens)
+    caches = prepare_caches(group, pool, layout, prepared)
+    hyper, runs = layout.spread(group.hyper()), layout.spread((group.key_seeds(), group.first))
+    begin = programs.begin(spec.init, learner, spec.probe, spec.batches, layout)
+    first = runs, (pool, caches.init)
+    sizes = [peak(begin, *first)]
+    state = placed(begin.shapes(*first))
+    fit = programs.fit(learner, bucket(spec.budget), layout, group.metrics)
+    sizes.append(peak(fit, (state, hyper), (pool, caches.graph)))
+    if spec.rounds > 1:
+        shared = pool, caches.strategy
+        if selection.has_state(spec.strategy):
+            start = programs.start(spec.strategy, spec.probe, layout)
+            state = placed(start.shapes(state, shared))
+        query = programs.query(spec.strategy, spec.probe, max(spec.batches[1:]), layout)
+        sizes.append(peak(query, (state, None, hyper), shared))
+    return max(sizes)
 
 
-def describe(group: Group, pool: Pool, layout: Layout, data: LoraData) -> str:
-    """One sentence for the user: the trained share of the parameters, and the predicted memory."""
-    assert group.lora is not None
-    memory, spec, lora = predict(group, pool, layout, data), data.backbone.spec, group.lora.adapters
+def fitting(
+    group: Group,
+    pool_on: Callable[[Layout], Pool],
+    layout_with: Callable[[int], Layout],
+    prepared: Prepared,
+) -> tuple[Layout, int]:
+    """The layout with the most runs at once that fit a device, and the bytes that are predicted for it.
 
-    def shown(size: int) -> str:
-        return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+    Args:
+      group: of stored features.
+      pool_on: the pool on a layout's devices.
+      layout_with: the layout with so many runs at once; 0 for all.
+      prepared: as `predict` takes it.
 
+    Raises:
+      JalError: when not even one run fits.
+    """
+    layout = layout_with(0)
+    room = _room(layout)
+    while True:
+        size: int | None = None
+        with _unless_short():
+            size = predict(group, pool_on(layout), layout, prepared)
+        if size is not None and size <= room:
+            return layout, size
+        if layout.chunk == 1:
+            raise JalError(
+                f"{group.spec.strategy} does not fit a device's {shown(room)}"
+                + (f": one run takes {shown(size)}" if size else "")
+                + f". {_advice(layout)}"
+            )
+        layout = layout_with(-(-layout.chunk // 2))
+
+
+def _room(layout: Layout) -> int:
+    """Bytes of a device that may be planned with; CPU devices share the computer's."""
+    sharers = layout.mesh.size if layout.mesh.devices.flat[0].platform == "cpu" else 1
+    return int(_SPARE * memory() / sharers)
+
+
+def describe(layout: Layout, size: int, pool: Pool) -> str:
+    """One sentence for the user: the memory that is predicted."""
     devices = layout.mesh.size
-    each = f" on each of {devices} devices" if devices > 1 else ""
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves(pool))
+    share = pool.features.nbytes * (devices - 1) // devices if layout.shards_pool else 0
     return (
-        f"lora: {adapter_count(spec, lora):,} parameters in the adapters "
-        f"({100 * trained_share(spec, lora):.2g} % of the backbone's); "
-        f"at most {shown(memory.device)} of device memory{each}, {layout.chunk} run"
-        f"{'s' * (layout.chunk > 1)} at once (of it {shown(memory.frozen)} frozen weights); "
-        f"{shown(memory.host)} of images and tokens on the host"
+        f"memory: at most {shown(size)}{f' on each of {devices} devices' if devices > 1 else ''}, "
+        f"{layout.chunk} run{'s' * (layout.chunk > 1)} at once (of it {shown(held - share)} the pool)"
     )
+
+
+def _is_shortage(error: Exception) -> bool:
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
+@contextmanager
+def _unless_short() -> Iterator[None]:
+    """Where the compiler says that a program does not fit, nothing is raised."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not _is_shortage(error):
+            raise
+
+
+@contextmanager
+def told_shortage(what: str, layout: Layout) -> Iterator[None]:
+    """Running out of memory becomes one sentence with the setting that helps.
+
+    Args:
+      what: what was run.
+      layout: of its runs.
+
+    Raises:
+      JalError: in place of jax's error.
+    """
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not _is_shortage(error):
+            raise
+        raise JalError(f"memory ran out in {what}. {_advice(layout)}") from error
+
+
+def _advice(layout: Layout) -> str:
+    """What makes a run smaller, the likeliest first."""
+    ways = []
+    if layout.chunk > 1:
+        ways.append(f"run fewer at once (execution.chunk={layout.chunk // 2})")
+    if layout.mode == "map" and layout.mesh.size > 1:
+        ways.append("use fewer devices (execution.devices=1)")
+    if not layout.shards_pool:
+        ways.append("share the pool's rows out over several devices (execution.shard_pool=True)")
+    ways.append("embed to float16 (store.dtype=float16)")
+    text = ", or ".join(ways)
+    return f"{text[0].upper()}{text[1:]}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from jal.engine.drive import Round, Rounds, Snapshot, fit_stored, run_rounds, ru
 from jal.engine.full import measure_all
 from jal.engine.group import Group
 from jal.engine.layout import Layout, make_layout
+from jal.engine.memory import LARGE, describe, fitting, predict, told_shortage
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.settings.progress import Progress
@@ -107,8 +109,10 @@ class Runner:
         self._write(records)
         for part, record in zip(parts, records, strict=True):
             if not record.finished:
-                rounds = self._rounds(number, record.group, part.snapshot)
-                self._compute(number, record, rounds)
+                layout = layout_of(self._execution, record.group)
+                with told_shortage(self._name(record.group), layout):
+                    rounds = self._rounds(number, record.group, part.snapshot)
+                    self._compute(number, record, rounds)
         self._write(records, group_finished=True)
         self._keep_predictions(number, records)
         self.metrics.append(_metrics(records))
@@ -204,7 +208,7 @@ class Runner:
             self._folder.replace_table(name, rows, group_finished=group_finished)
 
     def _rounds(self, number: int, group: Group, snapshot: Snapshot | None) -> Iterator[Round]:
-        layout = layout_of(self._execution, group)
+        layout = self._layout(group)
         pool = self._pool(layout)
         if self._execution.mode == "scan" and snapshot is None:
             return run_whole(group, pool, layout, self._prepared)
@@ -214,6 +218,20 @@ class Runner:
             rounds = self._fit_images(number, group, pool, layout)
         return run_rounds(group, pool, layout, self._prepared, rounds, snapshot)
 
+    def _layout(self, group: Group) -> Layout:
+        """Where a group's runs go; of a large pool, with as many at once as fit, which is told."""
+        layout = layout_of(self._execution, group)
+        large = self._loaded.pool.features.nbytes >= LARGE
+        if group.lora is not None or self._execution.mode == "scan" or not large:
+            return layout
+        if layout.mode == "vmap" and not self._execution.chunk:
+            with_chunk = partial(layout_of, self._execution, group)
+            layout, size = fitting(group, self._pool, with_chunk, self._prepared)
+        else:
+            size = predict(group, self._pool(layout), layout, self._prepared)
+        self._progress.note(describe(layout, size, self._loaded.pool))
+        return layout
+
     def _pool(self, layout: Layout) -> Pool:
         """The pool on a layout's devices."""
         if layout.mesh not in self._pools:
@@ -222,8 +240,8 @@ class Runner:
 
     def _fit_images(self, number: int, group: Group, pool: Pool, layout: Layout) -> Rounds:
         # Sweeps on stored features need not wait for the backbone's imports.
+        from jal.engine import memory_lora
         from jal.engine.drive_lora import fit_images
-        from jal.engine.memory import describe
         from jal.sweeps.adapters import exporter
 
         assert self._images is not None
@@ -231,12 +249,12 @@ class Runner:
         if self._folder is not None and naming:
             at = self._folder.path / schema.ADAPTERS / f"group-{number}"
             export = exporter(at, group, self._images.backbone, naming)
-        self._progress.note(describe(group, pool, layout, self._images))
+        self._progress.note(memory_lora.describe(group, pool, layout, self._images))
         return fit_images(group, pool, layout, self._images, export, self._prepared)
 
 
-def layout_of(execution: ConfigDict, group: Group) -> Layout:
-    """Where a group's runs go.
+def layout_of(execution: ConfigDict, group: Group, chunk: int | None = None) -> Layout:
+    """Where a group's runs go; a chunk in place of the config's.
 
     Raises:
       JalError: when the devices that are asked for are not there.
@@ -244,7 +262,7 @@ def layout_of(execution: ConfigDict, group: Group) -> Layout:
     return make_layout(
         group.size,
         "auto" if execution.mode == "scan" else execution.mode,
-        execution.chunk,
+        execution.chunk if chunk is None else chunk,
         execution.devices,
         shard_pool=execution.shard_pool,
         roomy=group.lora is None,  # adapted features are too large to have room for more

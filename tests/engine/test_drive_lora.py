@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from tiny_images import coloured_images, tiny_backbone
 
 from jal.engine.layout import make_layout
-from jal.engine.memory import describe, predict
+from jal.engine.memory_lora import describe, predict
 from jal.errors import JalError
 from jal.pools.from_config import LoraData
 from jal.pools.frozen import frozen_pool
