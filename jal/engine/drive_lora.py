@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -24,11 +24,13 @@ from jal.engine.prefix import compute_prefix
 from jal.engine.programs import Program
 from jal.learners.lora.spec import PealSpec
 from jal.learners.lora.train import LoraState, make_lora_learner
+from jal.ops.device import memory, on_cpu
 from jal.pools.images import LoraData
 from jal.weights.encoder import compute_params
 
 # Images a compiled embedding call takes; within it they go through a few at a time.
 EMBED_CHUNK = 256
+_IMAGES = 4  # of a device's memory, the part that images may take which stay there between rounds
 
 Export = Callable[[int, LoraState], None]
 
@@ -132,17 +134,23 @@ def fit_images(
         )
         return spread
 
-    def embedded(state: LoraState, split: np.ndarray) -> Array:
+    held = prepared.setdefault(("images", frozen_part, layout.mesh), {})
+    holds = stay_on_device(pool_inputs.nbytes + test_inputs.nbytes)
+
+    def embedded(state: LoraState, name: str, split: np.ndarray) -> Array:
         """f32[runs, images, F] on the devices."""
         program = embed_program(learner, layout)
-        found = [program(state, (base, chunk), 0) for chunk in _chunks(split, layout)]
+        chunks: Iterable[Any] = held.get(name) or _chunks(split, layout)
+        if holds and name not in held:
+            chunks = held[name] = list(chunks)
+        found = [program(state, (base, chunk), 0) for chunk in chunks]
         return jnp.concatenate(found, axis=1)[:, : len(split)]
 
     def fit(state: ALState, number: int, count: int) -> tuple[ALState, Metrics]:
         labelled = labelled_inputs(layout.collect(state.order), count)
         run = (state.keys, state.learner, labelled, hyper)
         trained = train_program(learner, layout)(run, base, number)
-        test_features = embedded(trained.state, test_inputs)
+        test_features = embedded(trained.state, "test", test_inputs)
         if number == group.spec.rounds:  # no pool comes after it that needs the room
             last[:] = [test_features]
         fitted: tuple[ALState, Metrics] = _measure(layout, group.metrics)(
@@ -155,9 +163,15 @@ def fit_images(
         return fitted
 
     def features(state: ALState) -> Array:
-        return embedded(state.learner, pool_inputs)
+        return embedded(state.learner, "pool", pool_inputs)
 
     return Rounds(learner, fit, features, lambda: last[0])
+
+
+def stay_on_device(size: int) -> bool:
+    """Whether images or tokens of so many bytes stay on a device between rounds: not on a CPU, which reads
+    the host's own."""
+    return not on_cpu() and size <= memory() // _IMAGES
 
 
 def _chunks(split: np.ndarray, layout: Layout) -> Iterator[Any]:

@@ -13,7 +13,13 @@ from jax.sharding import PartitionSpec as P
 from jal.backbones.counts import adapter_count, trained_share
 from jal.core.spec import bucket
 from jal.core.types import Labelled, Pool, RunKeys
-from jal.engine.drive_lora import EMBED_CHUNK, embed_program, learner_for, train_program
+from jal.engine.drive_lora import (
+    EMBED_CHUNK,
+    embed_program,
+    learner_for,
+    stay_on_device,
+    train_program,
+)
 from jal.engine.group import PURPOSES, Group
 from jal.engine.layout import AXIS, Layout
 from jal.engine.memory import peak, shown
@@ -96,8 +102,11 @@ def predict(group: Group, pool: Pool, layout: Layout, data: LoraData) -> Memory:
         for array in (images.images, images.test_images)
         if not isinstance(array, np.memmap)
     )
+    held = count * int(np.prod(shape)) * jnp.dtype(dtype).itemsize
+    held = held if stay_on_device(held) else 0
     tokens = 0 if data.folder else prefix_bytes(recipe, backbone.spec, count)
-    return Memory(max(training, embedding) + _size(_shapes(pool)), _size(weights), pixels + tokens)
+    device = max(training, embedding) + _size(_shapes(pool)) + held
+    return Memory(device, _size(weights), pixels + tokens)
 
 
 def describe(group: Group, pool: Pool, layout: Layout, data: LoraData) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from ml_collections import ConfigDict
 from tiny_images import coloured_images, tiny_backbone
 
-from jal.engine.layout import make_layout
+from jal.engine import drive_lora
+from jal.engine.layout import Layout, make_layout
 from jal.engine.memory_lora import describe, predict
 from jal.errors import JalError
 from jal.pools.from_config import LoraData
@@ -187,3 +189,27 @@ def test_every_strategy_works_with_adapted_features(strategy: str):
     for _, picks in result.acquisitions.groupby("run"):
         assert len(picks) == 12
     assert np.isfinite(result.metrics["nll"]).all()
+
+
+def test_images_that_fit_stay_on_the_device_between_rounds(
+    plain: SweepResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    chunks = drive_lora._chunks
+
+    def counted(split: np.ndarray, layout: Layout) -> Iterator[Any]:
+        moved.append(len(split))
+        return chunks(split, layout)
+
+    monkeypatch.setattr(drive_lora, "_chunks", counted)
+    run(config())
+    assert len(moved) == 5  # the test split three times, the pool twice
+    moved.clear()
+    monkeypatch.setattr(drive_lora, "on_cpu", lambda: False)
+    assert same_results(plain, run(config()))
+    assert sorted(moved) == sorted([len(IMAGES.images), len(IMAGES.test_images)])
+    group = make_groups(config(), LOADED, DATA.backbone.spec.depth)[0]
+    layout = make_layout(2, "map")
+    with_images = predict(group, LOADED.pool, layout, DATA).device
+    monkeypatch.setattr(drive_lora, "memory", lambda: 0)
+    assert predict(group, LOADED.pool, layout, DATA).device < with_images
