@@ -16,7 +16,7 @@ from jal.selection import make_strategy
 from jal.selection.dcom import competence
 
 K = 5
-select, start, prepare = compiled("dcom")
+select, start, prepare, _ = compiled("dcom")
 
 
 class Oracle:

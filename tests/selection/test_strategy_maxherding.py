@@ -15,7 +15,7 @@ from jal.errors import JalError
 from jal.selection import make_strategy
 
 K = 6
-select, start, prepare = compiled("maxherding")
+select, start, prepare, _ = compiled("maxherding")
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -16,7 +16,7 @@ from jal.selection import make_strategy
 from jal.selection.clusters import cluster_pool
 
 PICKS = 6
-select, start, prepare = compiled("probcover")
+select, start, prepare, _ = compiled("probcover")
 select_in_order = compiled("probcover", shuffle_ties=False).select
 cluster = jax.jit(cluster_pool, static_argnums=2)
 
