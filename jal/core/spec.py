@@ -10,7 +10,9 @@ from typing import Any
 from jal.errors import JalError
 
 SCHEDULES = ("linear", "doubling")
-PROBES = ("linear", "residual")
+# The kinds of probes, and the weight decay or penalty that each has where none is given.
+PROBES = {"linear": 1e-2, "residual": 1e-2, "ridge": 1.0, "logistic": 1.0, "prototype": 0.0}
+SOLVED = ("ridge", "logistic", "prototype")  # nothing of them depends on a learning rate
 SMALLEST_BUCKET = 64
 
 
@@ -108,7 +110,10 @@ class ProbeSpec:
     """The probe's recipe; `lr` and `weight_decay` are only the defaults of what may be mapped over.
 
     Attributes:
-      kind: "linear", or "residual" for an adapter before the batch norm.
+      weight_decay: of AdamW; of "ridge" and "logistic" the L2 penalty. Where none is given, it is 0.01,
+        and their penalty 1.
+      kind: "linear", or "residual" for an adapter before the batch norm; "ridge", "logistic" or "prototype"
+        (the nearest class mean), which are solved rather than trained.
       propagation: trains on the whole pool with propagated labels (semi-supervised); None on the
         labelled set alone.
 
@@ -117,18 +122,22 @@ class ProbeSpec:
     """
 
     lr: float = option(1e-2, "AdamW's learning rate; several ride one compiled axis")
-    weight_decay: float = option(1e-2, "decoupled weight decay; likewise")
+    weight_decay: float = option(
+        None, "decoupled weight decay; ridge, logistic: L2 penalty; None: 0.01, 1; likewise"
+    )
     dropout: float = option(0.75, "dropout rate; each is a group of its own")
     max_epochs: int = option(400, "epochs, at most")
     batch_size: int = option(4096, "rows a step")
     patience: int = option(20, "epochs without improvement before stopping")
     min_delta: float = option(1e-3, "the least drop of the training loss that counts")
-    kind: str = option("linear", "linear, or residual: a bottleneck MLP before the batch norm")
+    kind: str = option("linear", "linear, residual (an MLP first), ridge, logistic or prototype")
     propagation: PropagationSpec | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in PROBES:
             raise JalError(f"unknown probe.kind {self.kind!r}; choose from {', '.join(PROBES)}.")
+        if self.weight_decay is None:
+            object.__setattr__(self, "weight_decay", PROBES[self.kind])
         for name, low, high, bounds in (
             ("lr", 0, float("inf"), "at least 0"),
             ("weight_decay", 0, float("inf"), "at least 0"),
@@ -139,7 +148,7 @@ class ProbeSpec:
             ("min_delta", 0, float("inf"), "at least 0"),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if not (isinstance(value, int | float) and low <= value <= high):
                 raise JalError(f"probe.{name} is {value}; it must be {bounds}.")
 
 

@@ -21,14 +21,14 @@ _ADAPTER = ("mix", "down", "down_bias", "up", "up_bias")
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
-    """A linear (or residual) probe on features: logits = x·kernel + bias, the batch norm folded in.
+    """A probe on features, by default the linear one: logits = x·kernel + bias, the batch norm folded in.
 
     One that a session trained also knows which model makes the features, and so predicts images. `fit` trains
     another by the same recipe (Gupte et al., TMLR 2024).
 
     Args:
       lr, weight_decay, dropout, max_epochs, patience: as `jal.ProbeSpec` has them.
-      kind: "linear" or "residual".
+      kind: likewise: "linear", "residual", "ridge", "logistic" or "prototype".
       seed: of the fit.
 
     Attributes:
@@ -43,7 +43,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self,
         *,
         lr: float = 1e-2,
-        weight_decay: float = 1e-2,
+        weight_decay: float | None = None,
         dropout: float = 0.75,
         max_epochs: int = 400,
         patience: int = 20,
@@ -64,7 +64,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
         from jal.core.spec import ProbeSpec, bucket
         from jal.core.types import Hyper
-        from jal.learners import probe
+        from jal.learners.fitting import fit
         from jal.pools.checks import check_features
         from jal.settings.process import pinned
 
@@ -78,12 +78,12 @@ class Classifier(ClassifierMixin, BaseEstimator):
         size = bucket(len(features))
         room = size - len(features)
         with pinned():
-            head, _ = jax.jit(probe.fit, static_argnums=(5, 6))(
+            head, _ = jax.jit(fit, static_argnums=(5, 6))(
                 jax.random.key(self.seed),
                 np.pad(features, ((0, room), (0, 0))),
                 np.pad(numbers, (0, room)),
                 np.arange(size) < len(features),
-                Hyper(jnp.float32(self.lr), jnp.float32(self.weight_decay)),
+                Hyper(jnp.float32(spec.lr), jnp.float32(spec.weight_decay)),
                 spec,
                 max(len(self.classes_), 2),
             )
@@ -209,11 +209,12 @@ def load_classifier(folder: str | Path) -> Classifier:
     dimension = field(values, "dimension", whole(1), where)
     parameters = field(values, "probe", OBJECT, where)
     known = Classifier().get_params()
-    kinds = {name: type(value) for name, value in known.items()}
+    kinds = {name: type(value) for name, value in known.items()} | {"weight_decay": float}
     wrong = [
         name
         for name, value in parameters.items()
         if type(value) is not kinds.get(name)
+        and not (name == "weight_decay" and value is None)
         and (kinds.get(name), type(value)) != (float, int)  # lr=1 is as good as lr=1.0
     ]
     if wrong:

@@ -17,7 +17,8 @@ SESSION_FIELDS: dict[str, Field] = {
     "audit": Field(0.2, "share of the labels that only measure accuracy; 0: none is shown"),
     "ask_ahead": Field(True, "ask the next batch while images of the last are open"),
     "learner": Field("frozen", "frozen: a probe on features; lora: adapters too"),
-    **of_spec("probe", ProbeSpec),
+    # Not of one type: None, the kind's own, until it is settled.
+    **of_spec("probe", ProbeSpec, several=("weight_decay",)),
     "ssl": Field(False, "train on the whole pool, with labels propagated on its kNN graph"),
     **of_spec("propagation", PropagationSpec),
     **of_spec("lora", PealSpec),

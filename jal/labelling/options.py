@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jal import selection
-from jal.core.spec import Choice, ExperimentSpec, ProbeSpec, PropagationSpec
+from jal.core.spec import PROBES, Choice, ExperimentSpec, ProbeSpec, PropagationSpec
 from jal.engine.group import Group
 from jal.errors import JalError
 from jal.labelling.config import SESSION_FIELDS, session_config
@@ -92,11 +92,20 @@ def checked_settings(given: Mapping[str, Any]) -> ConfigDict:
     set_keywords(
         config, SESSION_FIELDS, {name: given[name] for name in given if name not in _CHOICES}
     )
+    if config.probe.weight_decay is None:
+        config.probe.weight_decay = PROBES.get(config.probe.kind, PROBES["linear"])
+    _check_decay(config)
     for kind in _CHOICES:
         config[kind] = str(one_choice(kind, given.get(kind, config[kind])))
     if not 0 <= config.audit < 1:
         raise JalError(f"audit is {config.audit}; it must be at least 0 (no audits) and below 1.")
     return config
+
+
+def _check_decay(config: ConfigDict, where: str = "") -> None:
+    decay = config.probe.weight_decay
+    if isinstance(decay, bool) or not isinstance(decay, int | float):
+        raise JalError(f"{where}probe.weight_decay is {decay!r}; it takes one number.")
 
 
 def one_choice(kind: selection.Kind, value: Any) -> Choice:
@@ -151,6 +160,7 @@ def as_config(settings: Mapping[str, Any], where: Path) -> ConfigDict:
         config.update_from_flattened_dict(dict(settings))
     except (TypeError, ValueError, KeyError) as error:
         raise JalError(f"{where}: settings: {' '.join(str(error).split())}") from error
+    _check_decay(config, f"{where}: settings: ")
     return config
 
 

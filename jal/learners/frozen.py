@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jal.core.spec import ProbeSpec
 from jal.core.types import Array, Hyper, Key, Labelled, Learner, LearnerState, Pool, Probe, Trained
 from jal.learners import probe
+from jal.learners.fitting import fit
 from jal.learners.propagate import Graph, propagate
 
 _RECIPES: dict[Learner, ProbeSpec] = {}
@@ -45,7 +46,7 @@ def frozen(spec: ProbeSpec) -> Learner:
             known_labels = known.set(labels, mode="drop")
             labels, weights = propagate(graph, known_labels, classes, spec.propagation)
             inputs, valid = pool.features, jnp.ones(pool.size, bool)
-        head, epochs = probe.fit(key, inputs, labels, valid, hyper, spec, classes, weights)
+        head, epochs = fit(key, inputs, labels, valid, hyper, spec, classes, weights)
         return Trained((), head, epochs)
 
     learner = Learner(start, train)

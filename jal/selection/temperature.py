@@ -8,6 +8,7 @@ from jax import lax
 
 from jal.core.types import Array, Key, View
 from jal.learners import probe
+from jal.learners.fitting import fit
 
 HELD_OUT = {"last": 0.3, "random": 0.2, "stratified": 0.2}  # how, and the share of the labels
 LOWEST, STEP, TRIED = 1.0, 0.1, 190  # 1.0, 1.1 … 19.9
@@ -82,7 +83,7 @@ def temperature(key: Key, view: View, how: str, bins: int) -> Array:
     rows = view.order[jnp.argsort(jnp.where(valid & ~held, 0, jnp.where(held, 1, 2)))]
     fitted, size = (valid & ~held).sum(), held.shape[0]
     features, labels = view.features[rows], view.labels[rows]
-    head, _ = probe.fit(
+    head, _ = fit(
         fit_key,
         features,
         labels,

@@ -53,6 +53,8 @@ def _checked(name: str, value: Any, field: Field) -> Any:
     """The value, of the type its key has."""
     if field.several:
         several = value if isinstance(value, tuple) else (value,)
+        if value is None and field.default is None:
+            return value
         if any(item is None or isinstance(item, bool | Mapping) for item in several):
             raise JalError(f"setting {name} is {value!r}; it takes one value or several.")
         return value

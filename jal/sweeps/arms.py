@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from jal.core.spec import ProbeSpec, PropagationSpec
+from jal.core.spec import PROBES, SOLVED, ProbeSpec, PropagationSpec
 from jal.errors import JalError
 from jal.learners.choices import OwnLearner, as_learners
 from jal.learners.lora.spec import PealSpec, from_mapping
@@ -36,9 +36,28 @@ def _floats(name: str, value: Any) -> tuple[float, ...]:
 _Rates = list[tuple[float, float]]  # (learning rate, weight decay) of each arm
 
 
+def decays_of(config: ConfigDict) -> Any:
+    """The probe's weight decay or penalty, or several: as given, or else what its kind has."""
+    given = config.probe.weight_decay
+    return PROBES.get(config.probe.kind, PROBES["linear"]) if given is None else given
+
+
 def _rates(part: str, config: ConfigDict) -> _Rates:
     lrs = _floats(f"{part}.lr", config[part].lr)
-    return list(product(lrs, _floats(f"{part}.weight_decay", config[part].weight_decay)))
+    decays = config.lora.weight_decay if part == "lora" else decays_of(config)
+    return list(product(lrs, _floats(f"{part}.weight_decay", decays)))
+
+
+def _check_solved(kind: str, rates: _Rates) -> None:
+    """Raises JalError for several rates of a kind of probe that makes nothing of them."""
+    unused = {"lr": 0} if kind in SOLVED else {}
+    unused |= {"weight_decay": 1} if kind == "prototype" else {}
+    for name, position in unused.items():
+        if len({rate[position] for rate in rates}) > 1:
+            raise JalError(
+                f"probe.{name} has several values, but a {kind} probe has none, so its runs would be "
+                "the same; leave it out."
+            )
 
 
 class Arm(NamedTuple):
@@ -71,6 +90,7 @@ def make_arms(config: ConfigDict, pool: Pool | None = None) -> list[Arm]:
         fixed = {name: config.probe[name] for name in static}
         propagation = PropagationSpec(**config.propagation.to_dict())
         fixed["propagation"] = propagation if config.ssl else None
+        _check_solved(config.probe.kind, rates)
         for lr, weight_decay in rates:
             ProbeSpec(lr=lr, weight_decay=weight_decay)
         for rate in _floats("probe.dropout", config.probe.dropout):

@@ -17,7 +17,7 @@ from jal.core.spec import ExperimentSpec, make_batches
 from jal.engine.group import Group
 from jal.errors import JalError
 from jal.pools.features import LoadedPool, require_labels
-from jal.sweeps.arms import learners, make_arms
+from jal.sweeps.arms import decays_of, learners, make_arms
 from jal.sweeps.checks import check_names, fixed_seeds, inits_of, parse_seeds
 
 
@@ -62,6 +62,7 @@ def _first_indices(array: Any, size: int, pool_size: int, seeds: int, arms: int)
 def described(config: ConfigDict, metrics: Own = ()) -> dict[str, Any]:
     """The config as plain values, for a file: what is the user's own by its name."""
     values = config.to_dict()
+    values["probe"]["weight_decay"] = decays_of(config)
     if metrics:
         values["metrics"] = [name for name, _ in metrics]
     if not selection.is_text(values["learner"]):
