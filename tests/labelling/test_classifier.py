@@ -31,7 +31,7 @@ def labelled_session(**settings: Any) -> jal.Session:
     return session
 
 
-@pytest.mark.parametrize("kind", ["linear", "residual"])
+@pytest.mark.parametrize("kind", ["linear", "residual", "ridge", "logistic", "prototype"])
 def test_its_logits_are_the_probe_s(kind: str) -> None:
     session = labelled_session(probe__kind=kind, probe__max_epochs=40)
     made = session.classifier()
@@ -47,12 +47,12 @@ def test_its_logits_are_the_probe_s(kind: str) -> None:
         made.predict_proba(X), frame[[f"p({name})" for name in NAMES]], atol=1e-5
     )
     plain = X @ made.arrays_["kernel"] + made.arrays_["bias"]
-    if kind == "linear":
+    if kind != "residual":
         np.testing.assert_allclose(made.decision_function(X), plain, rtol=1e-6)
     assert made.score(TEST_X, NAMES[TEST_Y]) > 0.7
 
 
-@pytest.mark.parametrize("kind", ["linear", "residual"])
+@pytest.mark.parametrize("kind", ["linear", "residual", "ridge"])
 def test_it_is_saved_and_loaded(tmp_path: Path, kind: str) -> None:
     made = labelled_session(probe__kind=kind, probe__max_epochs=40).classifier()
     made.save(tmp_path / "c")
@@ -83,6 +83,15 @@ def test_it_is_an_estimator_of_scikit_learn() -> None:
     fitted = estimator.fit(X, Y)
     assert fitted.predict(TEST_X).dtype == Y.dtype
     np.testing.assert_allclose(fitted.predict_proba(TEST_X).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_kind_has_the_penalty_that_it_has_in_sweeps() -> None:
+    one = Classifier(kind="ridge").fit(X, Y)
+    other = Classifier(kind="ridge", weight_decay=1.0).fit(X, Y)
+    np.testing.assert_array_equal(one.arrays_["kernel"], other.arrays_["kernel"])
+    weaker = Classifier(kind="ridge", weight_decay=1e-3).fit(X, Y)
+    assert not np.allclose(one.arrays_["kernel"], weaker.arrays_["kernel"])
+    assert clone(one).get_params() == one.get_params()
 
 
 def test_what_is_wrong_is_said() -> None:
@@ -124,6 +133,8 @@ def test_damaged_files_are_said_or_harmless(tmp_path: Path) -> None:
 
 def test_whole_numbers_are_as_good_as_others_when_it_is_loaded(tmp_path: Path) -> None:
     features = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    made = Classifier(weight_decay=0, dropout=0, max_epochs=2).fit(features, np.arange(20) % 2)
-    again = load_classifier(made.save(tmp_path / "c"))
-    np.testing.assert_array_equal(again.arrays_["kernel"], made.arrays_["kernel"])
+    for decay in (0, None):
+        made = Classifier(weight_decay=decay, dropout=0, max_epochs=2)
+        made.fit(features, np.arange(20) % 2)
+        again = load_classifier(made.save(tmp_path / "c"))
+        np.testing.assert_array_equal(again.arrays_["kernel"], made.arrays_["kernel"])

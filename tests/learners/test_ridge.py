@@ -108,7 +108,9 @@ def test_penalties_share_one_decomposition_of_the_smaller_product() -> None:
 
         penalties = jnp.array([0.1, 1.0, 10.0])
         traced = str(jax.make_jaxpr(jax.vmap(of))(penalties))
-        assert re.findall(r":f32\[([\d,]+)\] \w+:f32\[[\d,]+\] = eigh", traced) == [f"{size},{size}"]
+        assert re.findall(r":f32\[([\d,]+)\] \w+:f32\[[\d,]+\] = eigh", traced) == [
+            f"{size},{size}"
+        ]
         mapped = jax.jit(jax.vmap(of))(penalties)
         for position, penalty in enumerate((0.1, 1.0, 10.0)):
             np.testing.assert_allclose(mapped[position], solved(rows, penalty).kernel, atol=1e-4)

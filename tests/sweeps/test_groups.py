@@ -16,7 +16,7 @@ from jal.pools.features import LoadedPool
 from jal.settings.loading import load_config, shipped_configs
 from jal.sweeps.checks import check_names, parse_seeds
 from jal.sweeps.config import sweep_config
-from jal.sweeps.groups import load_first_indices, make_groups
+from jal.sweeps.groups import described, load_first_indices, make_groups
 
 POOL = clustered_pool()  # 90 rows, 4 classes
 
@@ -103,6 +103,7 @@ def test_a_strategy_named_twice_runs_once() -> None:
         ({"probe__lr": (0.1, -1.0)}, r"probe\.lr is -1\.0"),
         ({"probe__lr": "fast"}, r"probe\.lr is 'fast'; it takes numbers"),
         ({"probe__weight_decay": ()}, r"probe\.weight_decay is \(\)"),
+        ({"probe__weight_decay": "strong"}, r"probe\.weight_decay is 'strong'; it takes numbers"),
         ({"probe__patience": 0}, r"probe\.patience is 0"),
         ({"execution__mode": "pmap"}, "unknown execution.mode 'pmap'; choose from auto, map, vmap"),
     ],
@@ -235,3 +236,14 @@ def test_a_config_of_ones_own(tmp_path: Path) -> None:
     own.write_text("def get_config():\n    return 1 / 0\n")
     with pytest.raises(JalError, match="does not load: division by zero"):
         load_config(str(own), [])
+
+
+def test_the_decay_of_a_config_is_that_of_its_probe_s_kind() -> None:
+    for changes, decay in (
+        ({}, 0.01),  # as every config.json before there were kinds with another
+        ({"probe__kind": "ridge"}, 1.0),
+        ({"probe__kind": "ridge", "probe__weight_decay": 0.1}, 0.1),
+    ):
+        config = config_of(seeds=1, **changes)
+        assert described(config)["probe"]["weight_decay"] == decay
+        assert make_groups(config, POOL)[0].weight_decays == (decay,)
