@@ -2,7 +2,7 @@
 
 python bench/probes.py [--pools oxford_pets …] [--seeds 10] [--length 1]
 
-Accuracy with the 95 % interval of the mean over seeds, negative log-likelihood and expected calibration error,
+Accuracy with the 95 % interval of its mean over seeds, negative log-likelihood, expected calibration error,
 at 1, 4 and 16 labels a class (on average: picks are random), for each kind at its default and at weaker
 penalties. The pools' features have length 1; --length scales them.
 """

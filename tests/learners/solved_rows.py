@@ -1,4 +1,4 @@
-"""Labelled rows for probes that are solved: more or fewer of them than dimensions, padding that is garbage."""
+"""Labelled rows for probes that are solved: fewer or more than dimensions, with padding that is garbage."""
 
 from __future__ import annotations
 

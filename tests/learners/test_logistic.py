@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from learners.solved_rows import fitted, logits, rows_of
 from sklearn.linear_model import LogisticRegression
 from strategy_views import probabilities_of
-
-from learners.solved_rows import fitted, logits, rows_of
 
 SEEN = [0, 1, 3]
 

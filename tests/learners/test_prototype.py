@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from learners.solved_rows import fitted, logits, rows_of
 from sklearn.neighbors import NearestCentroid
 from strategy_views import probabilities_of
-
-from learners.solved_rows import fitted, logits, rows_of
 
 SEEN = [0, 1, 3]
 

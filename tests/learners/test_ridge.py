@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from learners.solved_rows import CLASSES, fitted, logits, rows_of
 from sklearn.linear_model import Ridge, RidgeClassifier
 
 from jal.learners import ridge
-from learners.solved_rows import CLASSES, fitted, logits, rows_of
 
 solve = jax.jit(ridge.solve, static_argnums=4)
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from clustered_pool import clustered_arrays
+from learners.solved_rows import CLASSES, KINDS, SIZE, fitted, logits, rows_of
 
 import jal
 from jal.core.spec import ProbeSpec
 from jal.core.types import Hyper
 from jal.errors import JalError
 from jal.learners import fitting, probe
-from learners.solved_rows import CLASSES, KINDS, SIZE, fitted, logits, rows_of
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 POOL = jal.from_arrays(*clustered_arrays(rows=120, dimension=8), name="clouds")
