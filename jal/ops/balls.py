@@ -9,6 +9,9 @@ from jal.ops.chunks import map_rows, over_true
 from jal.ops.neighbours import unit_distances, unit_rows
 
 _BLOCK = 64
+_FEW = (
+    5  # up to so many rows go one by one: a matrix of few rows costs a CPU as much as one of many
+)
 
 
 def inside(features: Array, scales: Array, radii: Array, positions: Array, valid: Array) -> Array:
@@ -52,4 +55,6 @@ def without(features: Array, scales: Array, radius: Array, counts: Array, rows: 
 
         return counts - map_rows(chunk, (features, scales))
 
-    return over_true(rows, block, counts, _BLOCK)
+    few = rows.sum() <= _FEW
+    counts = over_true(rows & few, block, counts, 1)
+    return over_true(rows & ~few, block, counts, _BLOCK)
