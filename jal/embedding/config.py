@@ -11,7 +11,9 @@ from jal.weights.config import MODEL_FIELDS
 EMBED_FIELDS: dict[str, Field] = {
     **DATA_FIELDS,
     **MODEL_FIELDS,
-    "model.dtype": Field("bfloat16", "of the computation; or float32"),
+    "model.dtype": Field(
+        "auto", "of the computation: bfloat16, float32, or auto: the store's, else the faster here"
+    ),
     "model.patch_mean": Field(False, "append the mean of the patch tokens to the pooled feature"),
     "store.path": Field("", "folder or gs://; by default embeddings/<data>/<model>"),
     "store.dtype": Field("float16", "or bfloat16, float32"),

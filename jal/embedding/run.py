@@ -15,10 +15,11 @@ from jal.embedding.match import arrange, match
 from jal.embedding.request import about, check_sizes, check_splits, request, sizes
 from jal.embedding.upgrade import upgrade
 from jal.errors import JalError
+from jal.settings.devices import faster_dtype
 from jal.settings.lock import hold
 from jal.settings.process import pinned
 from jal.settings.progress import Progress, Silent
-from jal.store.manifest import Store, create, is_free
+from jal.store.manifest import Store, create, is_free, open_store
 from jal.store.rows import forget_damaged
 from jal.store.table import Entry, commit, moves, read_table
 
@@ -57,20 +58,28 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
         config.model.name,
         revision=config.model.revision or None,
         image_size=config.model.image_size or None,
-        dtype=config.model.dtype,
+        dtype=faster_dtype() if config.model.dtype == "auto" else config.model.dtype,
     )
     for note in backbone.notes:
         progress.note(note)
     path = config.store.path or f"embeddings/{source.name}/{backbone.name.replace('/', '--')}"
     path = os.path.expanduser(path)
-    is_free(path)  # before the lock's own file is there
+    is_new = is_free(path)  # before the lock's own file is there
     with hold(path, "give another --store"):
+        if config.model.dtype == "auto" and not is_new:
+            backbone = as_stored(backbone, path)
         asked, known = request(config, source, backbone), about(config, source, backbone)
         store = create(path, asked, known, sizes(source), source.class_names)
         if store.is_older:
             with ThreadPoolExecutor(config.workers or os.cpu_count()) as threads:
                 store = upgrade(store, source, asked, known, threads, progress)
         return _up_to_date(store, config, source, backbone, progress)
+
+
+def as_stored(backbone: Backbone, path: str) -> Backbone:
+    """The backbone computing as it did for a store that another machine may have begun."""
+    asked = open_store(path).manifest["request"]["model"].get("dtype", backbone.spec.dtype)
+    return backbone._replace(spec=backbone.spec.replace(dtype=asked))
 
 
 def _up_to_date(

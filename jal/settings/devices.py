@@ -47,6 +47,19 @@ def configure_jax(devices: int = 0) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
+def faster_dtype() -> str:
+    """What this machine computes a backbone in: bfloat16, or float32 on a CPU that only imitates that.
+
+    Such a CPU takes 1.7 times as long in bfloat16.
+    """
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return "bfloat16"
+    told = Path("/proc/cpuinfo")
+    return "bfloat16" if told.exists() and " amx_bf16" in told.read_text() else "float32"
+
+
 def programs_folder() -> Path | None:
     """Where compiled programs are kept, inside jax's cache; None where they are not.
 

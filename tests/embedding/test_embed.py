@@ -17,6 +17,7 @@ from fixtures.make_backbone_fixtures import FOLDER
 from PIL import Image
 
 from jal.cli import main
+from jal.embedding import run
 from jal.embedding.run import embed
 from jal.settings.loading import load_config
 from jal.store import manifest as stores
@@ -73,6 +74,25 @@ def whole(images: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("whole") / "store"
     assert main(arguments(images, model, folder)) == 0
     return folder
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_store_goes_on_in_its_own_precision_on_any_machine(
+    whole: Path, images: Path, model: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "faster_dtype", lambda: dtype)
+    before = digests(whole)
+    assert main([*arguments(images, model, whole), "--config.model.dtype=auto"]) == 0
+    assert digests(whole) == before
+
+
+def test_a_new_store_is_computed_in_what_is_faster_here(
+    images: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "faster_dtype", lambda: "bfloat16")
+    made = tmp_path / "store"
+    assert main([*arguments(images, model, made), "--config.model.dtype=auto"]) == 0
+    assert stores.open_store(str(made)).manifest["request"]["model"]["dtype"] == "bfloat16"
 
 
 def test_features_are_the_model_s_on_every_image(whole: Path, images: Path, model: Path) -> None:

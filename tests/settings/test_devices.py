@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import jax
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from clustered_pool import clustered_pool
 
 import jal
+from jal.settings import devices
 
 KEYS = ["strategy", "seed", "rank"]
 SEEDS = (1, 2, 3, 4, 5)
@@ -50,3 +52,16 @@ def test_a_seed_alone_on_eight_devices() -> None:
     beside = picks(8)
     of_seed = beside[beside.index.get_level_values("seed") == 4]
     pd.testing.assert_series_equal(picks(8, (4,)), of_seed)
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"), [(" avx2 amx_bf16 ", "bfloat16"), (" avx2 ", "float32")]
+)
+def test_a_cpu_that_imitates_bfloat16_computes_in_float32(
+    monkeypatch: pytest.MonkeyPatch, flags: str, dtype: str
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.setattr(Path, "read_text", lambda _: f"flags\t:{flags}")
+    assert devices.faster_dtype() == dtype
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert devices.faster_dtype() == "bfloat16"
