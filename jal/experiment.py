@@ -20,6 +20,7 @@ from jal.core.spec import ExperimentSpec, ProbeSpec, bucket
 from jal.core.types import (
     ALState,
     Array,
+    Ceiling,
     Hyper,
     Key,
     Labelled,
@@ -102,7 +103,9 @@ def prepare_all(spec: ExperimentSpec, pool: Pool) -> Caches:
         if spec.probe.propagation is None
         else build_graph(pool.features, spec.probe.propagation)
     )
-    of_strategy = prepare(selection.make_strategy(spec.strategy), pool, spec.batches)
+    of_strategy = ()
+    if not selection.is_ceiling(spec.strategy):
+        of_strategy = prepare(selection.make_strategy(spec.strategy), pool, spec.batches)
     if selection.is_init_of(spec.init, spec.strategy):
         return Caches(of_strategy, of_strategy, graph)
     return Caches(prepare(selection.make_init(spec.init), pool, spec.batches), of_strategy, graph)
@@ -373,9 +376,53 @@ def query(
     """
     ask = _pick_in_turns if 0 < strategy.batch < k else pick
     picks, asked = ask(strategy, spec, k, state, features, pool, hyper, cache, index)
+    return replace(_took(state, picks, features, pool), strategy=asked)
+
+
+def _took(state: ALState, picks: Array, features: Array, pool: Pool) -> ALState:
+    """The state with a batch labelled, and the share of it that the probe had wrong."""
     predicted = jnp.argmax(probe.logits(state.probe, features[picks]), axis=1)
     unknown = jnp.mean(predicted != pool.labels[picks])
-    return replace(_label(state, picks), strategy=asked, unknown_ratio=unknown)
+    return replace(_label(state, picks), unknown_ratio=unknown)
+
+
+def query_ceiling(
+    ceiling: Ceiling,
+    learner: Learner,
+    spec: ProbeSpec,
+    k: int,
+    size: int,
+    state: ALState,
+    pool: Pool,
+    hyper: Hyper,
+    index: Array | int,
+    graph: Graph | None = None,
+) -> ALState:
+    """Labels the one of a ceiling's batches that helps round `index` the most; of equals the first.
+
+    Each batch is labelled, the learner trained on it as that round will train, and measured on the test
+    split: what is told is what the round then reaches. No strategy may do so.
+
+    Args:
+      ceiling: proposes batches, and sees no hidden label.
+      learner: one of stored features.
+      spec: the probe's recipe.
+      k: how many are labelled.
+      size: what the labelled set is padded to.
+      state, pool, hyper: of the run.
+      index: the round, from 2.
+      graph: the pool's, where labels are propagated.
+    """
+    keys = round_keys(state.keys, index)
+    view = view_of(state, pool, pool.features, spec, hyper, keys.clustering)
+    batches = ceiling.propose(keys.select, view, k)
+
+    def reached(picks: Array) -> Array:
+        asked = _label(state, picks)
+        return fit_and_measure(learner, size, asked, pool, hyper, index, graph)[1].accuracy
+
+    best = batches[jnp.argmax(lax.map(reached, batches))]
+    return _took(state, best, pool.features, pool)
 
 
 def default_hyper(spec: ProbeSpec) -> Hyper:
@@ -407,8 +454,11 @@ def make_experiment(
         (number, batch, bucket(count))
         for number, (batch, count) in enumerate(zip(spec.batches, labelled, strict=True), start=1)
     ][1:]
-    first_batch = selection.make_init(spec.init)
-    strategy = selection.make_strategy(spec.strategy)
+    first_batch, ceiling = selection.make_init(spec.init), None
+    if selection.is_ceiling(spec.strategy):
+        ceiling = selection.make_ceiling(spec.strategy)
+    else:
+        strategy = selection.make_strategy(spec.strategy)
     trained, own = learner or frozen(spec.probe), as_own(metrics)
 
     def experiment(
@@ -423,7 +473,8 @@ def make_experiment(
             return fit_and_measure(trained, size, state, pool, rates, index, caches.graph, own)
 
         state = begin(first_batch, trained, spec.probe, spec.batches, keys, pool, caches.init)
-        state = start_strategy(strategy, spec.probe, state, pool, caches.strategy)
+        if ceiling is None:
+            state = start_strategy(strategy, spec.probe, state, pool, caches.strategy)
         state, first = fit(state, 1, bucket(spec.batches[0]))
         rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]
         for (k, size), group in groupby(later, key=lambda item: item[1:]):
@@ -431,6 +482,20 @@ def make_experiment(
             def step(
                 state: ALState, index: Array, k: int = k, size: int = size
             ) -> tuple[ALState, Metrics]:
+                if ceiling is not None:
+                    state = query_ceiling(
+                        ceiling,
+                        trained,
+                        spec.probe,
+                        k,
+                        size,
+                        state,
+                        pool,
+                        rates,
+                        index,
+                        caches.graph,
+                    )
+                    return fit(state, index, size)
                 features, cache = pool.features, caches.strategy
                 asked = query(strategy, spec.probe, k, state, features, pool, rates, cache, index)
                 return fit(asked, index, size)

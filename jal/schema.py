@@ -37,22 +37,19 @@ RUN_COLUMNS = (
     "probe", "ssl", "pool", "spec",
 )  # fmt: skip
 METRIC_COLUMNS = (
-    "labelled",
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "auroc",
-    "nll",
-    "ece",
-    "brier",
-    "unknown_ratio",
-    "classes_seen",
-    "epochs",
-)
+    "labelled", "accuracy", "balanced_accuracy", "macro_f1", "auroc", "nll", "ece", "brier",
+    "unknown_ratio", "classes_seen", "epochs",
+)  # fmt: skip
+CEILINGS = ("oracle",)  # what stands in the strategy column and is none, as it reads hidden labels
 DIGITS = "digits"  # the bundled data set
 COLUMNS = (*RUN_COLUMNS, "round", *METRIC_COLUMNS, "seconds", "compile_seconds")
 STUDY_COLUMNS = ("workdir", "setting", "arm")  # which reports add
 _INTEGERS = ("labelled", "classes_seen", "epochs")
+
+
+def is_ceiling(strategy: str) -> bool:
+    """Whether a value of the strategy column is a ceiling's, with options or without."""
+    return strategy.partition("(")[0] in CEILINGS
 
 
 def write_atomically(path: Path | epath.Path, contents: bytes) -> None:

@@ -239,6 +239,18 @@ class Strategy(NamedTuple):
     batch: int = 0
 
 
+class Ceiling(NamedTuple):
+    """What no strategy can do: of several batches the one whose labels, once known, help the most.
+
+    Attributes:
+      propose: `(key, view, k) -> i32[M, k]`, pure: M batches of k distinct available positions each. It
+        sees no more than a strategy does; the labels are read where a batch is chosen
+        (`jal.experiment.query_ceiling`).
+    """
+
+    propose: Callable[[Key, View, int], Array]
+
+
 class Labelled(NamedTuple):
     """A labelled set, padded to a bucket of R: the valid rows come first.
 

@@ -178,21 +178,28 @@ def run_rounds(
     shared = (pool, caches.strategy)
 
     first = programs.begin(spec.init, rounds.learner, spec.probe, spec.batches, layout)
-    start = programs.start(spec.strategy, spec.probe, layout)
     starts = selection.has_state(spec.strategy)
+    start = programs.start(spec.strategy, spec.probe, layout) if starts else None
 
     def ask(state: ALState, number: int) -> ALState:
         """The state with the batch of a round labelled."""
+        if selection.is_ceiling(spec.strategy):
+            k, size = spec.batches[number - 1], bucket(sum(spec.batches[:number]))
+            best = programs.query_ceiling(
+                spec.strategy, rounds.learner, spec.probe, k, size, layout
+            )
+            told: ALState = best((state, hyper), (pool, caches.graph), number)
+            return told
         program = programs.query(spec.strategy, spec.probe, spec.batches[number - 1], layout)
         asked: ALState = program((state, rounds.features(state), hyper), shared, number)
         return asked
 
     if snapshot is None:
         done, state = 0, first(runs, (pool, caches.init), 0)
-        state = start(state, shared, 0) if starts else state
+        state = state if start is None else start(state, shared, 0)
     else:
         done, abstract = snapshot.number, first.shapes(runs, (pool, caches.init))
-        abstract = start.shapes(abstract, shared) if starts else abstract
+        abstract = abstract if start is None else start.shapes(abstract, shared)
         state = _restored(snapshot, abstract, layout)
         # A state after what was once the last round has not asked for another batch yet.
         if int(layout.collect(state.count)[0]) == sum(spec.batches[:done]) and done < spec.rounds:

@@ -77,6 +77,22 @@ def query(strategy: Choice, spec: ProbeSpec, k: int, layout: Layout) -> Program:
     return over_runs(program, layout, ("query", strategy, spec, k))
 
 
+@lru_cache(maxsize=64)
+def query_ceiling(
+    ceiling: Choice, learner: Learner, spec: ProbeSpec, k: int, size: int, layout: Layout
+) -> Program:
+    """`((ALState, Hyper), (pool, graph), round) -> ALState` with the best of a ceiling's batches labelled."""
+    made = selection.make_ceiling(ceiling)
+
+    def program(run: tuple[ALState, Hyper], shared: tuple[Pool, Graph | None], index: Array) -> Any:
+        (state, hyper), (pool, graph) = run, shared
+        return experiment.query_ceiling(
+            made, learner, spec, k, size, state, pool, hyper, index, graph
+        )
+
+    return over_runs(program, layout, ("query_ceiling", ceiling, learner, spec, k, size))
+
+
 @lru_cache(maxsize=16)
 def predict(layout: Layout) -> Program:
     """`((Probe, own test features or None), pool, 0) -> ` each test row's class, the smallest u[runs, T]."""

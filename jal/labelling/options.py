@@ -137,11 +137,12 @@ def make_group(config: ConfigDict, strategy: Choice, init: Choice) -> Group:
     spec = ProbeSpec(**config.probe.to_dict(), propagation=propagation)
     if lora is not None:
         spec = ProbeSpec(dropout=lora.head_dropout)
-    if not spec.dropout and selection.draws_at_the_probes_rate(strategy):
+    drawing = selection.draws_at_the_probes_rate(strategy)
+    if drawing and not spec.dropout:
         part = "lora.head_dropout" if lora else "probe.dropout"
         raise JalError(
             f"{strategy} draws dropout, but {part} is 0, so its draws would all agree; set its own rate, "
-            f"as in {strategy.name}(rate=0.75), or {part} above 0."
+            f"as in {drawing}(rate=0.75), or {part} above 0."
         )
     rates = (lora.lr, lora.weight_decay) if lora else (spec.lr, spec.weight_decay)
     return Group(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from jal.report import stats
 from jal.report.arms import BASELINE, in_order, references, with_arms, with_settings
+from jal.report.ceilings import apart, draw_ceilings
 from jal.report.data import cube
 from jal.report.full import Full, draw_full, of_settings
 from jal.report.panels import Styles, labelled_as, panel_title, parts
@@ -116,7 +117,11 @@ def draw_metric(
 
 
 def metric_figure(
-    rows: pd.DataFrame, metric: str, styles: Styles, full: Mapping[str, Full] | None = None
+    rows: pd.DataFrame,
+    metric: str,
+    styles: Styles,
+    full: Mapping[str, Full] | None = None,
+    ceilings: pd.DataFrame | None = None,
 ) -> Figure:
     """`draw_metric` of a panel as a figure of its own.
 
@@ -125,6 +130,7 @@ def metric_figure(
       metric: a column.
       styles: line style of each arm; where there are several learners the dash says which.
       full: by setting, what it reaches with all labels.
+      ceilings: rows of these, of any setting.
     """
     figure, axes = new_figure()
     title = f"{panel_title(rows)}: {spread_note(rows)}"
@@ -132,6 +138,10 @@ def metric_figure(
     for name, own, style in shown:
         if own[metric].notna().any():
             draw_metric(axes, own, metric, in_order(own["arm"]), style, title, name=name)
+    for name, own, _ in shown:
+        if ceilings is not None and len(ceilings):
+            these = ceilings[ceilings["setting"] == own["setting"].iloc[0]]
+            draw_ceilings(axes, these, metric, name)
     for name, own, _ in shown:
         whole = (full or {}).get(own["setting"].iloc[0])
         if whole is not None:
@@ -169,7 +179,7 @@ def gain_figure(rows: pd.DataFrame, baseline: str, styles: Styles) -> Figure | N
 def plot_curves(
     result: HasMetrics | pd.DataFrame, metric: str = "accuracy", spread: str = "sd"
 ) -> Figure:
-    """Learning curves of a sweep, one panel a setting: the mean over seeds in a band.
+    """Learning curves of a sweep, one panel a setting: the mean over seeds in a band, and ceilings.
 
     Args:
       result: what `jal.sweep` returns, with a line for all labels where they were measured; or its
@@ -181,7 +191,8 @@ def plot_curves(
       A matplotlib figure; `figure.savefig(path)` writes it.
     """
     metrics = result if isinstance(result, pd.DataFrame) else result.metrics
-    metrics = with_arms(with_settings(metrics))
+    metrics, ceilings = apart(with_settings(metrics))
+    metrics = with_arms(metrics)
     whole = getattr(result, "full", None) if metric == "accuracy" else None
     full = {} if whole is None else of_settings(metrics, whole)
     arms, settings = in_order(metrics["arm"]), in_order(metrics["setting"])
@@ -192,6 +203,7 @@ def plot_curves(
         rows = metrics[metrics["setting"] == setting]
         title = f"{setting}: {spread_note(rows, spread)}"
         draw_metric(panel, rows, metric, in_order(rows["arm"]), styles, title, spread)
+        draw_ceilings(panel, ceilings[ceilings["setting"] == setting], metric)
         if setting in full:
             draw_full(panel, full[setting])
     legend_below(figure, max(panels, key=lambda panel: len(panel.lines)))

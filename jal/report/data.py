@@ -22,6 +22,7 @@ from jal.report.arms import (
     with_arms,
     with_settings,
 )
+from jal.report.ceilings import apart
 from jal.report.comparable import pools_apart, recipes_apart, with_marks, with_specs
 from jal.report.read import Columns, metrics_of, packed, together
 from jal.schema import ACQUISITIONS, CONFIG, ENVIRONMENT, METRIC_COLUMNS, METRICS, STATUS
@@ -38,6 +39,7 @@ class Study(NamedTuple):
       acquisitions: the files that say what was picked, by workdir, each with what was added to its run
         numbers; see `jal.report.picks.picks_of_rounds`.
       configs, environments: of each workdir; empty where the file is missing.
+      ceilings: the rows of ceilings, which are in no comparison; without `arm`.
       notes: one sentence a thing the reader should know (unfinished sweeps, missing rounds).
     """
 
@@ -46,6 +48,7 @@ class Study(NamedTuple):
     configs: dict[str, dict[str, Any]]
     environments: dict[str, dict[str, Any]]
     notes: list[str]
+    ceilings: pd.DataFrame = pd.DataFrame()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -119,15 +122,14 @@ def load_study(paths: Sequence[str | Path]) -> Study:
             metrics[column] = metrics[column].fillna(absent).astype(str)
     metrics, pools = pools_apart(metrics)
     metrics, recipes = recipes_apart(with_specs(metrics, configs), configs)
-    metrics = with_arms(_side_by_side(with_settings(_without_twins(metrics))))
+    metrics = _side_by_side(with_settings(_without_twins(metrics)))
     _check_budgets(metrics)
-    return Study(
-        metrics,
-        acquisitions,
-        configs,
-        environments,
-        pools + recipes + notes + _missing_rounds(metrics),
-    )
+    metrics, ceilings = apart(metrics)
+    if metrics.empty:
+        raise JalError(f"{' and '.join(configs)}: there are ceilings only, which bound strategies.")
+    metrics = with_arms(metrics.reset_index(drop=True))
+    notes = pools + recipes + notes + _missing_rounds(metrics)
+    return Study(metrics, acquisitions, configs, environments, notes, ceilings)
 
 
 def _without_twins(metrics: pd.DataFrame) -> pd.DataFrame:

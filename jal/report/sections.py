@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from jal.report import compare, efficiency, findings, papers, ranks, stats, wins
 from jal.report.arms import in_order
+from jal.report.ceilings import NOTE
 from jal.report.classes import classes
 from jal.report.compare import by_setting
 from jal.report.curves import gain_figure, metric_figure, span
@@ -27,7 +28,7 @@ def _curves(study: Study, styles: Styles, full: Mapping[str, Full]) -> Section:
         study,
         "accuracy",
         "Test accuracy against labels",
-        lambda rows: metric_figure(rows, "accuracy", styles, full),
+        lambda rows: metric_figure(rows, "accuracy", styles, full, study.ceilings),
     )
     tables = [
         compare.accuracy_table(rows, f"accuracy-{slug(setting)}")
@@ -39,9 +40,11 @@ def _curves(study: Study, styles: Styles, full: Mapping[str, Full]) -> Section:
             " The same strategies with a fine-tuned backbone (PEAL) and with a frozen one (linear "
             "probing) share a panel: the colour says the strategy, the dash the learner."
         )
+    if not study.ceilings.empty:
+        text += f" {NOTE}"
     if full:
         text += (
-            " The grey dashed line is the same recipe with all labels of the pool"
+            " The level grey dashed line is the same recipe with all labels of the pool"
             f"{', in its interval' if any(each.low == each.low for each in full.values()) else ''}."
         )
     found = findings.at_the_end(study.metrics, "accuracy")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from jal.report import stats
 from jal.report.arms import SETTING_COLUMNS, with_arms
+from jal.report.ceilings import apart
 
 
 class Table(NamedTuple):
@@ -113,9 +114,11 @@ def few_seeds(number: int) -> str:
 def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """One row an arm: accuracy (mean ± sd over runs, %) at a few budgets, and the area under the curve.
 
-    The area is the mean accuracy over rounds, each weighted by the labels it spans (trapezoid).
+    Ceilings come last, and say that they are. The area is the mean accuracy over rounds, each weighted by
+    the labels it spans (trapezoid).
     """
-    metrics = with_arms(metrics)
+    strategies, ceilings = apart(metrics)
+    metrics = pd.concat([with_arms(part) for part in (strategies, ceilings) if len(part)])
     rounds = sorted(metrics["round"].unique())
     several = [name for name in SETTING_COLUMNS if name in metrics and metrics[name].nunique() > 1]
     # As many budgets as fit a terminal: early rounds, where strategies differ most, are kept apart.

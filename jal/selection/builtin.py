@@ -9,13 +9,14 @@ from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from jal.core.spec import Choice
+from jal import schema
+from jal.core.spec import Choice, parse_choices
 
 if TYPE_CHECKING:
-    from jal.core.types import Strategy
+    from jal.core.types import Ceiling, Strategy
 
-Kind = Literal["strategy", "init"]
-Factory = Callable[..., "Strategy"]
+Kind = Literal["strategy", "init", "ceiling"]
+Factory = Callable[..., "Strategy | Ceiling"]
 
 
 class _Lazy(Mapping[str, Factory]):
@@ -60,6 +61,7 @@ STRATEGIES = _Lazy(
         "galaxy": "galaxy",
         "direct": "direct",
         "dropquery": "dropquery",
+        "refine": "refine",
     }
 )
 
@@ -75,7 +77,10 @@ INITS = _Lazy(
     }
 )
 
-BUILT_IN: dict[Kind, _Lazy] = {"strategy": STRATEGIES, "init": INITS}
+# They read hidden labels: what is reached by them is a bound for strategies, never one of these.
+CEILINGS = _Lazy({name: name for name in schema.CEILINGS})
+
+BUILT_IN: dict[Kind, _Lazy] = {"strategy": STRATEGIES, "init": INITS, "ceiling": CEILINGS}
 
 
 @cache
@@ -91,11 +96,18 @@ def options_of(kind: Kind, name: str) -> dict[str, Any]:
 _DRAWING = ("bald", "powerbald", "dropquery")
 
 
-def draws_at_the_probes_rate(choice: Choice) -> bool:
-    """Whether a built-in draws Monte Carlo dropout and leaves the rate to the probe."""
+def draws_at_the_probes_rate(choice: Choice) -> str:
+    """The built-in, or its member, that draws Monte Carlo dropout and leaves the rate to the probe; or ""."""
+    if choice.factory is not None:
+        return ""
     options = dict(choice.options)
     draws = choice.name in _DRAWING or options.get("dropout") is True
-    return choice.factory is None and draws and options.get("rate") is None
+    if draws and options.get("rate") is None:
+        return choice.name
+    kind: Kind = "ceiling" if choice.name in CEILINGS else "strategy"
+    known = options_of(kind, choice.name) if choice.name in BUILT_IN[kind] else {}
+    members = parse_choices(str(options.get("members", known.get("members", ""))))
+    return next(filter(None, map(draws_at_the_probes_rate, members)), "")
 
 
 DEFAULT_INIT = Choice("default")  # stands for each strategy's own

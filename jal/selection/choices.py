@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from jal.core.spec import Choice, parse_choices
 from jal.errors import JalError
-from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, DEFAULT_INITS, Kind, options_of
+from jal.selection.builtin import (
+    BUILT_IN,
+    CEILINGS,
+    DEFAULT_INIT,
+    DEFAULT_INITS,
+    Kind,
+    options_of,
+)
 from jal.selection.registry import check_name, find
 
 if TYPE_CHECKING:
-    from jal.core.types import Strategy
+    from jal.core.types import Ceiling, Strategy
 
 One: TypeAlias = "str | Choice | Strategy | Callable[..., Strategy]"
 Named: TypeAlias = Mapping[str, "Strategy | Callable[..., Strategy]"]
@@ -55,7 +62,7 @@ def is_text(value: Any) -> bool:
 
 
 def _plural(kind: Kind) -> str:
-    return {"strategy": "strategies", "init": "inits"}[kind]
+    return {"strategy": "strategies", "init": "inits", "ceiling": "ceilings"}[kind]
 
 
 def _read(value: Any, kind: Kind) -> list[Choice]:
@@ -195,6 +202,40 @@ def make_init(choice: Choice) -> Strategy:
     return _build("init", choice)
 
 
+def as_ceilings(value: Any) -> tuple[Choice, ...]:
+    """The ceilings that are asked for, each once, in order; none of "" or ().
+
+    Args:
+      value: text as in "oracle(draws=5)", a `Choice`, or a sequence of these.
+
+    Raises:
+      JalError: on an unknown name, one of a strategy, or anything else.
+    """
+    several = [value] if isinstance(value, str | Choice) else value
+    if not isinstance(several, list | tuple) or not all(
+        isinstance(item, str | Choice) for item in several
+    ):
+        raise JalError(f"ceilings takes names, as in 'oracle(draws=5)', not {value!r}.")
+    read = (parse_choices(item) if isinstance(item, str) else (item,) for item in several)
+    choices = tuple(dict.fromkeys(choice for item in read for choice in item))
+    for choice in choices:
+        if choice.name not in CEILINGS:
+            find("ceiling", choice.name)
+    return choices
+
+
+def make_ceiling(choice: Choice) -> Ceiling:
+    """The ceiling of that name with those options; raises as `make_strategy` does."""
+    check_options(choice, "ceiling")
+    made: Ceiling = find("ceiling", choice.name)(**dict(choice.options))
+    return made
+
+
+def is_ceiling(choice: Choice) -> bool:
+    """Whether a choice is a ceiling, not a strategy."""
+    return choice.name in CEILINGS
+
+
 def default_init(strategy: str) -> Choice:
     """The initialisation a strategy starts from unless told otherwise."""
     return Choice(DEFAULT_INITS.get(strategy, "random"))
@@ -211,6 +252,8 @@ def prepares(kind: str, choice: Choice) -> bool:
     """Whether the "init" or "strategy" does work per pool."""
     from jal.core.types import no_cache
 
+    if is_ceiling(choice):
+        return False
     make = make_init if kind == "init" else make_strategy
     return make(choice).prepare is not no_cache
 
@@ -219,4 +262,4 @@ def has_state(choice: Choice) -> bool:
     """Whether the strategy keeps a state of its own during a run."""
     from jal.core.types import no_state
 
-    return make_strategy(choice).start is not no_state
+    return not is_ceiling(choice) and make_strategy(choice).start is not no_state

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jal.errors import JalError
-from jal.selection.builtin import BUILT_IN, DEFAULT_INIT, Factory, Kind
+from jal.selection.builtin import BUILT_IN, CEILINGS, DEFAULT_INIT, STRATEGIES, Factory, Kind
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS: dict[Kind, str] = {"strategy": "jal.strategies", "init": "jal.inits"}
 
-_registered: dict[Kind, dict[str, Factory]] = {"strategy": {}, "init": {}}
+_registered: dict[Kind, dict[str, Factory]] = {"strategy": {}, "init": {}, "ceiling": {}}
 _F = TypeVar("_F", bound=Factory)
 
 
@@ -24,6 +24,8 @@ def check_name(kind: Kind, name: str) -> None:
         raise JalError(
             f"{name!r} cannot name a {kind}; take letters, digits and underscores, as in 'my_ratio'."
         )
+    if name in CEILINGS:
+        raise JalError(f"{name!r} is a ceiling that jal brings; choose another name for yours.")
     if name in BUILT_IN[kind] or (kind == "init" and name == DEFAULT_INIT.name):
         raise JalError(
             f"{name!r} is a {kind} that jal brings; choose another name for yours, or pass it in a "
@@ -91,6 +93,8 @@ def _offered(kind: Kind) -> dict[str, list[EntryPoint]]:
     from importlib.metadata import entry_points
 
     found: dict[str, list[EntryPoint]] = {}
+    if kind not in ENTRY_POINTS:
+        return found
     for point in entry_points(group=ENTRY_POINTS[kind]):
         found.setdefault(point.name, []).append(point)
     return found
@@ -131,14 +135,25 @@ def find(kind: Kind, name: str) -> Any:
     """The factory (or ready-made Strategy) of that name.
 
     Raises:
-      JalError: on an unknown name, with the nearest one; on a package whose strategy does not load.
+      JalError: on an unknown name, with the nearest one; on one that belongs elsewhere; on a package whose
+        strategy does not load.
     """
     for known in (BUILT_IN[kind], _registered[kind]):
         if name in known:
             return known[name]
+    if name in CEILINGS:
+        raise JalError(
+            f"{name} is no {kind}: it reads hidden labels, so it is a ceiling, which only sweeps have: "
+            f"--config.ceilings={name}, or jal.sweep(…, ceilings={name!r})."
+        )
     offered = _offered(kind)
     if name in offered:
         return _load(kind, name, offered[name])
+    if kind == "ceiling" and name in STRATEGIES:
+        raise JalError(
+            f"{name} is a strategy, no ceiling; name it in strategies, or as a ceiling's member: "
+            f"{next(iter(CEILINGS))}(members={name!r})."
+        )
     every = names(kind)
     near = difflib.get_close_matches(name, every, 1)
     hint = f" (did you mean {near[0]}?)" if near else ""

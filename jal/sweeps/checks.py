@@ -62,6 +62,17 @@ def inits_of(config: ConfigDict, strategy: Choice) -> tuple[Choice, ...]:
     )
 
 
+def asked_for(config: ConfigDict) -> tuple[Choice, ...]:
+    """What a config's groups query with: its strategies, then its ceilings."""
+    ceilings = selection.as_ceilings(config.ceilings)
+    if ceilings and "lora" in learners(config):
+        raise JalError(
+            "a ceiling trains the learner on every batch that it tries, for which lora is too slow; leave "
+            "ceilings out, or take learner=frozen."
+        )
+    return (*selection.as_choices(config.strategies), *ceilings)
+
+
 def check_words(config: ConfigDict) -> None:
     """Every check that needs neither data nor jax, so that a typo costs no time.
 
@@ -79,15 +90,16 @@ def check_words(config: ConfigDict) -> None:
             "execution.checkpoints_kept must be at least 1 and execution.checkpoint_seconds at least 0."
         )
     asked_trackers(config.execution.track)
-    for strategy in selection.as_choices(config.strategies):
-        selection.check_options(strategy)
-        if selection.draws_at_the_probes_rate(strategy) and any(
-            not arm.probe.dropout for arm in arms
-        ):
+    for strategy in asked_for(config):
+        selection.check_options(
+            strategy, "ceiling" if selection.is_ceiling(strategy) else "strategy"
+        )
+        drawing = selection.draws_at_the_probes_rate(strategy)
+        if drawing and any(not arm.probe.dropout for arm in arms):
             part = "lora.head_dropout" if arms[0].lora is not None else "probe.dropout"
             raise JalError(
                 f"{strategy} draws dropout, but {part} is 0, so its draws would all agree; set its own "
-                f"rate, as in {strategy.name}(rate=0.75), or {part} above 0."
+                f"rate, as in {drawing}(rate=0.75), or {part} above 0."
             )
         for init in inits_of(config, strategy):
             selection.check_options(init, "init")
@@ -119,7 +131,10 @@ def check_names(config: ConfigDict) -> None:
       JalError: naming the valid choices.
     """
     check_words(config)
-    for strategy in selection.as_choices(config.strategies):
-        selection.make_strategy(strategy)
+    for strategy in asked_for(config):
+        if selection.is_ceiling(strategy):
+            selection.make_ceiling(strategy)
+        else:
+            selection.make_strategy(strategy)
         for init in inits_of(config, strategy):
             selection.make_init(init)

@@ -24,6 +24,7 @@ SWEEP_FIELDS: dict[str, Field] = {
     **MODEL_FIELDS,
     "learner": Field("frozen", "frozen: a probe on features; lora: adapters too", several=True),
     "strategies": Field("random,margins,dropquery", "query strategies", several=True),
+    "ceilings": Field("", "bounds that read hidden labels, drawn apart: oracle", several=True),
     "inits": Field("default", "how round 1 is chosen; default: each strategy's own", several=True),
     "seeds": Field((1, 10, 100, 1000, 10000), "a list, or a count n for 1 … n", several=True),
     "seed_of.first": Field(-1, "one seed for the first set of every run; -1: the run's own"),

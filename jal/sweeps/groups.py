@@ -18,7 +18,7 @@ from jal.engine.group import Group
 from jal.errors import JalError
 from jal.pools.features import LoadedPool, require_labels
 from jal.sweeps.arms import decays_of, learners, make_arms
-from jal.sweeps.checks import check_names, fixed_seeds, inits_of, parse_seeds
+from jal.sweeps.checks import asked_for, check_names, fixed_seeds, inits_of, parse_seeds
 
 
 def load_first_indices(path: str) -> np.ndarray:
@@ -71,6 +71,8 @@ def described(config: ConfigDict, metrics: Own = ()) -> dict[str, Any]:
     for key, kind in kinds:
         if not selection.is_text(values[key]):
             values[key] = [str(choice) for choice in selection.as_choices(values[key], kind)]
+    if not selection.is_text(values["ceilings"]):
+        values["ceilings"] = [str(choice) for choice in selection.as_ceilings(values["ceilings"])]
     return values
 
 
@@ -98,7 +100,7 @@ def make_groups(
     check_metrics(metrics, pool.test_features.shape[0], pool.num_classes)
     arms = make_arms(config, pool)
     groups = []
-    for strategy in selection.as_choices(config.strategies):
+    for strategy in asked_for(config):
         for init, arm in product(inits_of(config, strategy), arms):
             rates, indices = arm.rates, None
             if init.name == "given":
