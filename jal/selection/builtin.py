@@ -57,11 +57,11 @@ STRATEGIES = _Lazy(
         "falcun": "falcun",
         "bait": "bait",
         "dcom": "dcom",
+        "refine": "refine",
         "featdist": "featdist",
         "galaxy": "galaxy",
         "direct": "direct",
         "dropquery": "dropquery",
-        "refine": "refine",
     }
 )
 

@@ -29,6 +29,8 @@ _CANNOT = {
     "probcover": "looks for its radius in a whole pool",
     "tcm": "counts its queries",
     "dcom": "keeps its radii from query to query",
+    "galaxy": "reads labels within a batch",
+    "direct": "reads labels within a batch",
 }
 _ALIKE = (
     "uncertainty",

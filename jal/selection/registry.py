@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: dict[Kind, str] = {"strategy": "jal.strategies", "init": "jal.inits"}
 
-_registered: dict[Kind, dict[str, Factory]] = {"strategy": {}, "init": {}, "ceiling": {}}
+_registered: dict[Kind, dict[str, Factory]] = {"strategy": {}, "init": {}}
 _F = TypeVar("_F", bound=Factory)
 
 
@@ -128,7 +128,7 @@ def _load(kind: Kind, name: str, points: list[EntryPoint]) -> Any:
 
 def names(kind: Kind) -> tuple[str, ...]:
     """Every name that is known: jal's own, then registered ones, then those of installed packages."""
-    return tuple(dict.fromkeys([*BUILT_IN[kind], *_registered[kind], *sorted(_offered(kind))]))
+    return tuple(dict.fromkeys([*BUILT_IN[kind], *_registered.get(kind, ()), *sorted(_offered(kind))]))
 
 
 def find(kind: Kind, name: str) -> Any:
@@ -138,7 +138,7 @@ def find(kind: Kind, name: str) -> Any:
       JalError: on an unknown name, with the nearest one; on one that belongs elsewhere; on a package whose
         strategy does not load.
     """
-    for known in (BUILT_IN[kind], _registered[kind]):
+    for known in (BUILT_IN[kind], _registered.get(kind, {})):
         if name in known:
             return known[name]
     if name in CEILINGS:
