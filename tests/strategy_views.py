@@ -12,7 +12,11 @@ import numpy as np
 from jal.core.spec import Choice, ProbeSpec
 from jal.core.types import Hyper, Pool, Probe, Strategy, View
 from jal.learners import probe as probes
-from jal.selection import make_strategy
+from jal.selection import STRATEGIES, make_strategy
+
+# By its members REFINE compiles many a strategy: two of them, one that keeps a state, show what is its own.
+SMALL = {"refine": "refine(depth=2, members='margins,maxherding', pools=2, size=40)"}
+EVERY_STRATEGY = tuple(SMALL.get(name, name) for name in STRATEGIES)
 
 # Compiled once for all tests, as are strategies below: eagerly every operation would be, one by one.
 dropout_logits = jax.jit(probes.dropout_logits, static_argnames="rescale")

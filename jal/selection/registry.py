@@ -128,7 +128,9 @@ def _load(kind: Kind, name: str, points: list[EntryPoint]) -> Any:
 
 def names(kind: Kind) -> tuple[str, ...]:
     """Every name that is known: jal's own, then registered ones, then those of installed packages."""
-    return tuple(dict.fromkeys([*BUILT_IN[kind], *_registered.get(kind, ()), *sorted(_offered(kind))]))
+    return tuple(
+        dict.fromkeys([*BUILT_IN[kind], *_registered.get(kind, ()), *sorted(_offered(kind))])
+    )
 
 
 def find(kind: Kind, name: str) -> Any:

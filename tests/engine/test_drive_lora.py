@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from strategy_views import EVERY_STRATEGY
 from tiny_images import coloured_images, tiny_backbone
 
 from jal.engine import drive_lora
@@ -18,7 +19,6 @@ from jal.engine.memory_lora import describe, predict
 from jal.errors import JalError
 from jal.pools.from_config import LoraData
 from jal.pools.frozen import frozen_pool
-from jal.selection import STRATEGIES
 from jal.sweeps.api import SweepResult, run_sweep
 from jal.sweeps.config import sweep_config
 from jal.sweeps.groups import make_groups
@@ -183,7 +183,7 @@ def test_lora_without_images_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", sorted(EVERY_STRATEGY))
 def test_every_strategy_works_with_adapted_features(strategy: str):
     result = run(config(strategies=strategy, rounds=2))
     for _, picks in result.acquisitions.groupby("run"):

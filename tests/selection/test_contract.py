@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clustered_pool import clustered_arrays
+from strategy_views import EVERY_STRATEGY, SMALL
 
 import jal
 from jal.pools.arrays import LoadedPool
@@ -20,9 +21,7 @@ from jal.testing import CHECKS, Subject
 
 CLUSTERING = ("alfamix", "dropquery", "typiclust", "tcm", "centroid", "margins(oversample=4)")
 OPTIONS = ("margins(oversample=4)", "entropy(typical=True)", "uncertainty(balanced=True)")
-# By its members REFINE compiles many a strategy: two of them, one that keeps a state, show what is its own.
-SMALL = {"refine": "refine(depth=2,members='margins,maxherding',pools=2,size=40)"}
-EVERY = [("strategy", SMALL.get(name, name)) for name in (*STRATEGIES, *OPTIONS)]
+EVERY = [("strategy", name) for name in (*EVERY_STRATEGY, *OPTIONS)]
 EVERY += [("init", name) for name in INITS]
 # Each compiles programs of its own; the rest shares those of a strategy's views.
 SLOW = (
@@ -61,7 +60,7 @@ def sweep(
 ) -> pd.DataFrame:
     first = np.arange(pool.pool.num_classes) * 3 if "given" in inits else None
     result = jal.sweep(
-        pool, names or ",".join(SMALL.get(n, n) for n in STRATEGIES), inits=inits, seeds=seeds, first=first,
+        pool, names or ",".join(EVERY_STRATEGY), inits=inits, seeds=seeds, first=first,
         **SETTINGS | settings,
     )  # fmt: skip
     return result.acquisitions
