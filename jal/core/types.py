@@ -240,12 +240,10 @@ class Strategy(NamedTuple):
 
 
 class Ceiling(NamedTuple):
-    """What no strategy can do: of several batches the one whose labels, once known, help the most.
+    """What no strategy can do: of M batches the one whose labels, once known, help the most.
 
     Attributes:
-      propose: `(key, view, k) -> i32[M, k]`, pure: M batches of k distinct available positions each. It
-        sees no more than a strategy does; the labels are read where a batch is chosen
-        (`jal.experiment.query_ceiling`).
+      propose: `(key, view, k) -> i32[M, k]`, pure; it sees what a strategy does.
     """
 
     propose: Callable[[Key, View, int], Array]

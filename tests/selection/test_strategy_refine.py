@@ -185,7 +185,8 @@ def test_no_label_is_in_the_pool_that_members_prepare_for() -> None:
         (("depth", -1), "depth"), (("pools", 0), "pools"), (("size", 0), "size"), (("cap", 0), "cap"),
         (("share", 0.0), "share"), (("share", 1.5), "share"), (("members", ""), "no member"),
         (("members", "margin"), "did you mean margins"), (("members", "refine"), "refine"),
-        (("members", "tcm"), "counts its queries"), (("members", "galaxy"), "reads labels within"), (("members", "probcover"), "radius"),
+        (("members", "tcm"), "counts its queries"), (("members", "galaxy"), "reads labels within"),
+        (("members", "probcover"), "radius"),
         (("members", "badge(draws=2)"), "badge"), (("members", "margins("), "cannot read"),
     ],
 )  # fmt: skip
