@@ -68,7 +68,13 @@ def predict(group: Group, pool: Pool, layout: Layout, prepared: Prepared) -> int
     state = placed(begin.shapes(*first))
     fit = programs.fit(learner, bucket(spec.budget), layout, group.metrics)
     sizes.append(peak(fit, (state, hyper), (pool, caches.graph)))
-    if spec.rounds > 1:
+    if spec.rounds > 1 and selection.is_ceiling(spec.strategy):
+        best = programs.query_ceiling(
+            *(spec.strategy, learner, spec.probe, max(spec.batches[1:]), bucket(spec.budget)),
+            layout,
+        )
+        sizes.append(peak(best, (state, hyper), (pool, caches.graph)))
+    elif spec.rounds > 1:
         shared = pool, caches.strategy
         if selection.has_state(spec.strategy):
             start = programs.start(spec.strategy, spec.probe, layout)

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import processes
 import pytest
+from strategy_views import EVERY_STRATEGY
 
 import jal
 from jal import selection
-from jal.core.spec import Choice, ProbeSpec, PropagationSpec
+from jal.core.spec import Choice, ProbeSpec, PropagationSpec, parse_choices
 from jal.core.types import Hyper, Pool, RunKeys
 from jal.engine import programs
 from jal.engine.layout import Layout, make_layout
@@ -107,7 +108,7 @@ class Asked:
         return picks
 
     def strategy(self, name: str) -> np.ndarray:
-        choice, state = Choice(name), self.state
+        (choice,), state = parse_choices(name), self.state
         shared = self.pool, self.prepared("strategy", choice)
         if selection.has_state(choice):
             state = programs.start(choice, SPEC, self.layout)(state, shared, 0)
@@ -124,7 +125,7 @@ def asked_whole_and_shared() -> dict[str, Any]:
     shared = Asked(pool, make_layout(2, "vmap", shard_pool=True))
     inits = [name for name in selection.INITS if name != "given"]
     picks = {f"init {name}": (whole.init(name), shared.init(name)) for name in inits}
-    for name in selection.STRATEGIES:
+    for name in EVERY_STRATEGY:
         picks[name] = whole.strategy(name), shared.strategy(name)
     recipe = PropagationSpec(neighbours=20)
     graphs = [programs.graph(recipe, each.layout)(each.pool) for each in (whole, shared)]

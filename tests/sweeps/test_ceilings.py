@@ -22,6 +22,7 @@ from jal.labelling.config import session_config
 from jal.labelling.options import one_choice
 from jal.learners.frozen import frozen
 from jal.settings.keywords import set_keywords
+from jal.sweeps import runner
 from jal.sweeps.api import run_sweep
 from jal.sweeps.checks import check_words
 from jal.sweeps.config import SWEEP_FIELDS, sweep_config
@@ -149,6 +150,14 @@ def test_going_on_leads_where_going_through_does(tmp_path: Path) -> None:
         whole.metrics.drop(columns=times), onward.metrics.drop(columns=times)
     )
     pd.testing.assert_frame_equal(whole.acquisitions, onward.acquisitions)
+
+
+def test_its_memory_is_predicted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "LARGE", 0)
+    jal.sweep(POOL, "random", ceilings=ORACLE, seeds=6, **{**SETTINGS, "progress": True})
+    assert capsys.readouterr().err.count("memory: at most") == 2
 
 
 # Where it may be asked for.
