@@ -7,7 +7,7 @@ One label a class to begin with, then as many again as there are, up to 16 a cla
 init, the probe and its settings the paper's. A number is the mean accuracy (%) over the rounds of a range of
 budgets, weighted as the labels are, and its 95 % interval over seeds. A * is "not told from the best": by a
 paired t-test against the strategy of the highest mean over the seeds that both ran, with Holm's correction
-over the column. With `--workdir` a run that was cut off goes on.
+over the column; a ceiling takes no part. With `--workdir` a run that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BUDGETS = {
     "1 to 4": slice(0, 3),
     "4 to 16": slice(2, 5),
 }
-FEW = ("refine", "oracle")  # dear: of fewer seeds
+DEAR = ("refine",)  # of fewer seeds, as ceilings are
 
 
 def areas(metrics: pd.DataFrame, rounds: slice) -> pd.Series:
@@ -42,8 +42,8 @@ def areas(metrics: pd.DataFrame, rounds: slice) -> pd.Series:
     return metrics.groupby("seed")[["round", "labelled", "accuracy"]].apply(of_run)
 
 
-def column(found: dict[str, pd.Series]) -> dict[str, str]:
-    """Each strategy's mean ± half its interval; * where it is not told from the best."""
+def column(found: dict[str, pd.Series], *, marks: bool = True) -> dict[str, str]:
+    """Each strategy's mean ± half its interval; * where it is not told from the best, if marks are wanted."""
     best = max(found, key=lambda name: found[name].mean())
     differences = {
         name: (found[best] - values).dropna() for name, values in found.items() if name != best
@@ -54,9 +54,26 @@ def column(found: dict[str, pd.Series]) -> dict[str, str]:
     shown = {}
     for name, values in found.items():
         _, low, high, _ = stats.t_interval(values.to_numpy())
-        mark = "" if name in unlike else " *"
+        mark = " *" if marks and name not in unlike else ""
         shown[name] = f"{values.mean():.1f} ± {float(high - low) / 2:.1f}{mark}"
     return shown
+
+
+def measured(pool: str, name: str, seeds: int, workdir: Path, *, ceiling: bool) -> pd.DataFrame:
+    """The metrics of a strategy, or of a ceiling, of so many seeds."""
+    found = jal.sweep(
+        DATA / "pools" / f"{pool}.npz",
+        (ceiling and "random") or name,
+        ceilings=name if ceiling else "",
+        seeds=list(range(1, seeds + 1)),
+        rounds=ROUNDS,
+        schedule="doubling",
+        workdir=workdir / pool / name,
+        progress=False,
+    ).metrics
+    kept = found[found["strategy"].str.startswith(name)] if ceiling else found
+    print(f"{pool} {name}: {kept['seconds'].sum() / seeds:.1f} s a run", flush=True)
+    return kept
 
 
 def main() -> None:
@@ -65,6 +82,7 @@ def main() -> None:
     )
     parser.add_argument("--pools", nargs="+", default=["oxford_pets", "dtd", "caltech101"])
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
+    parser.add_argument("--ceilings", nargs="*", default=["oracle"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--few", type=int, default=5, help="seeds of the dear ones")
     parser.add_argument("--workdir", type=Path, help="kept, so that a run can go on")
@@ -73,28 +91,32 @@ def main() -> None:
     workdir = arguments.workdir or Path(tempfile.mkdtemp())
     for pool in arguments.pools:
         table: dict[str, dict[str, str]] = {}
-        runs = {}
-        for name in arguments.strategies:
-            seeds = arguments.few if name.startswith(FEW) else arguments.seeds
-            runs[name] = jal.sweep(
-                DATA / "pools" / f"{pool}.npz",
+        runs = {
+            name: measured(
+                pool,
                 name,
-                seeds=list(range(1, seeds + 1)),
-                rounds=ROUNDS,
-                schedule="doubling",
-                workdir=workdir / pool / name,
-                progress=False,
-            ).metrics
-            seconds = runs[name]["seconds"].sum()
-            print(f"{pool} {name}: {seconds / seeds:.1f} s a run", flush=True)
+                arguments.few if name.startswith(DEAR) else arguments.seeds,
+                workdir,
+                ceiling=False,
+            )
+            for name in arguments.strategies
+        }
+        ceilings = {
+            name: measured(pool, name, arguments.few, workdir, ceiling=True)
+            for name in arguments.ceilings
+        }
         for budget, rounds in BUDGETS.items():
-            found = {name: areas(metrics, rounds) for name, metrics in runs.items()}
-            table[budget] = column(found)
+            table[budget] = column({name: areas(found, rounds) for name, found in runs.items()})
+            for name, found in ceilings.items():
+                table[budget] |= column({name: areas(found, rounds)}, marks=False)
         shown = "\n".join(
             [
                 f"| {pool} | {' | '.join(BUDGETS)} |",
                 f"|---{'|---' * len(BUDGETS)}|",
-                *(f"| `{name}` | {' | '.join(table[b][name] for b in BUDGETS)} |" for name in runs),
+                *(
+                    f"| `{name}` | {' | '.join(table[b][name] for b in BUDGETS)} |"
+                    for name in [*runs, *ceilings]
+                ),
             ]
         )
         print(f"\n{pool}\n{shown}\n", flush=True)
