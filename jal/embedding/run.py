@@ -79,6 +79,8 @@ def embed(config: ConfigDict, progress: Progress | None = None) -> Store:
 def as_stored(backbone: Backbone, path: str) -> Backbone:
     """The backbone computing as it did for a store that another machine may have begun."""
     asked = open_store(path).manifest["request"]["model"].get("dtype", backbone.spec.dtype)
+    if asked == backbone.spec.dtype:
+        return backbone
     return backbone._replace(spec=backbone.spec.replace(dtype=asked))
 
 
