@@ -328,21 +328,17 @@ def pick(
 
 def _pick_in_turns(
     strategy: Strategy,
-    spec: ProbeSpec,
     k: int,
     state: ALState,
-    features: Array,
-    pool: Pool,
-    hyper: Hyper,
     cache: Any,
-    index: Array | int,
+    keys: RoundKeys,
+    view_at: Callable[[ALState, Key], View],
 ) -> tuple[Array, Any]:
     """As `pick`, of a strategy that reads the labels of every `strategy.batch` rows before it goes on."""
-    keys = round_keys(state.keys, index)
 
     def turn(state: ALState, number: Array | int, size: int) -> tuple[ALState, Array]:
         key, clustering = (jax.random.fold_in(of, number) for of in (keys.select, keys.clustering))
-        view = view_of(state, pool, features, spec, hyper, clustering)
+        view = view_at(state, clustering)
         picks, asked = strategy.select(key, view, cache, state.strategy, size)
         return replace(_label(state, picks), strategy=asked), picks
 
@@ -374,8 +370,15 @@ def query(
     A strategy with a `batch` below k is asked in turns, between which the picks so far are labelled. The
     pool's other labels only serve to measure the unknown ratio.
     """
-    ask = _pick_in_turns if 0 < strategy.batch < k else pick
-    picks, asked = ask(strategy, spec, k, state, features, pool, hyper, cache, index)
+    if 0 < strategy.batch < k:
+
+        def view_at(state: ALState, clustering: Key) -> View:
+            return view_of(state, pool, features, spec, hyper, clustering)
+
+        keys = round_keys(state.keys, index)
+        picks, asked = _pick_in_turns(strategy, k, state, cache, keys, view_at)
+    else:
+        picks, asked = pick(strategy, spec, k, state, features, pool, hyper, cache, index)
     return replace(_took(state, picks, features, pool), strategy=asked)
 
 
@@ -454,12 +457,25 @@ def make_experiment(
         (number, batch, bucket(count))
         for number, (batch, count) in enumerate(zip(spec.batches, labelled, strict=True), start=1)
     ][1:]
-    first_batch, ceiling = selection.make_init(spec.init), None
+    first_batch = selection.make_init(spec.init)
+    trained, own = learner or frozen(spec.probe), as_own(metrics)
+    recipe, strategy, ceiling = spec.probe, None, None
     if selection.is_ceiling(spec.strategy):
         ceiling = selection.make_ceiling(spec.strategy)
     else:
         strategy = selection.make_strategy(spec.strategy)
-    trained, own = learner or frozen(spec.probe), as_own(metrics)
+
+    def ask(
+        state: ALState, caches: Caches, pool: Pool, rates: Hyper, index: Array, k: int, size: int
+    ) -> ALState:
+        if ceiling is not None:
+            graph = caches.graph
+            return query_ceiling(
+                ceiling, trained, recipe, k, size, state, pool, rates, index, graph
+            )
+        assert strategy is not None
+        features, cache = pool.features, caches.strategy
+        return query(strategy, recipe, k, state, features, pool, rates, cache, index)
 
     def experiment(
         key: Key | RunKeys, pool: Pool, caches: Caches | None = None, hyper: Hyper | None = None
@@ -473,7 +489,7 @@ def make_experiment(
             return fit_and_measure(trained, size, state, pool, rates, index, caches.graph, own)
 
         state = begin(first_batch, trained, spec.probe, spec.batches, keys, pool, caches.init)
-        if ceiling is None:
+        if strategy is not None:
             state = start_strategy(strategy, spec.probe, state, pool, caches.strategy)
         state, first = fit(state, 1, bucket(spec.batches[0]))
         rows = [jax.tree.map(lambda value: jnp.asarray(value)[None], first)]
@@ -482,23 +498,7 @@ def make_experiment(
             def step(
                 state: ALState, index: Array, k: int = k, size: int = size
             ) -> tuple[ALState, Metrics]:
-                if ceiling is not None:
-                    state = query_ceiling(
-                        ceiling,
-                        trained,
-                        spec.probe,
-                        k,
-                        size,
-                        state,
-                        pool,
-                        rates,
-                        index,
-                        caches.graph,
-                    )
-                    return fit(state, index, size)
-                features, cache = pool.features, caches.strategy
-                asked = query(strategy, spec.probe, k, state, features, pool, rates, cache, index)
-                return fit(asked, index, size)
+                return fit(ask(state, caches, pool, rates, index, k, size), index, size)
 
             indices = jnp.array([number for number, *_ in group])
             state, measured = lax.scan(step, state, indices)

@@ -88,6 +88,7 @@ def fitting(
     group: Group,
     pool_on: Callable[[Layout], Pool],
     layout_with: Callable[[int], Layout],
+    chunk: int,
     prepared: Prepared,
 ) -> tuple[Layout, int]:
     """The layout with the most runs at once that fit a device, and the bytes that are predicted for it.
@@ -96,18 +97,20 @@ def fitting(
       group: of stored features.
       pool_on: the pool on a layout's devices.
       layout_with: the layout with so many runs at once; 0 for all.
+      chunk: how many are asked for, whether they fit or not; 0: as many as fit.
       prepared: as `predict` takes it.
 
     Raises:
-      JalError: when not even one run fits.
+      JalError: when not even one run fits; when memory runs out meanwhile.
     """
-    layout = layout_with(0)
+    layout = layout_with(chunk)
     room = _room(layout)
+    free = not chunk and layout.mode == "vmap"
     while True:
         size: int | None = None
-        with _unless_short():
+        with _unless_short() if free else told_shortage(str(group.spec.strategy), layout):
             size = predict(group, pool_on(layout), layout, prepared)
-        if size is not None and size <= room:
+        if size is not None and (size <= room or not free):
             return layout, size
         if layout.chunk == 1:
             raise JalError(

@@ -9,9 +9,8 @@ from jax import lax
 from jal.core.types import Array
 
 USUAL = 2.0  # over the spread of a row's scores: where no row tells
-WIDEST = (
-    256.0  # the factor is at most so many times the usual one, and at least one such part of it
-)
+# The factor is at most so many times the usual one, and at least one such part of it.
+WIDEST = 256.0
 _HALVINGS = 32
 
 

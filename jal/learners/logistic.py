@@ -16,9 +16,8 @@ from jal.learners.spectrum import centre, coordinates, decompose
 if TYPE_CHECKING:
     import optax  # below, only what traces a fit loads it
 
-UNSEEN = (
-    -13.8
-)  # the logit of a class without a label, where the others' have a mean of 0: below e-6
+# The logit of a class without a label, where the others' have a mean of 0: a probability below 1e-6.
+UNSEEN = -13.8
 TOLERANCE = 1e-5  # of the slope, in coordinates in which the objective is about as curved as ‖θ‖²/2
 _STALLED = 10
 

@@ -69,7 +69,8 @@ def _nearest_of_all(total: int, k: int, own: tuple[Array, Array], first: Array) 
     held = first + jnp.arange(rows.shape[0], dtype=jnp.int32)
 
     def chunk(_: Array, wanted: Array) -> tuple[Array, Array]:
-        centres = from_owners(rows.astype(jnp.float32) * scales[:, None], first, wanted)
+        norms = from_owners(scales, first, wanted)
+        centres = from_owners(rows, first, wanted).astype(jnp.float32) * norms[:, None]
         squared = unit_distances(centres, rows, scales)
         squared = jnp.where((wanted[:, None] == held) | (held >= total), jnp.inf, squared)
         found = _nearest(squared, held, min(k, rows.shape[0]))

@@ -9,9 +9,8 @@ from jal.ops.chunks import map_rows, over_true
 from jal.ops.neighbours import unit_distances, unit_rows
 
 _BLOCK = 64
-_FEW = (
-    5  # up to so many rows go one by one: a matrix of few rows costs a CPU as much as one of many
-)
+# Up to so many rows go one by one: a matrix of few rows costs a CPU as much as one of many.
+_FEW = 5
 
 
 def inside(features: Array, scales: Array, radii: Array, positions: Array, valid: Array) -> Array:

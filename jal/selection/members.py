@@ -20,9 +20,8 @@ from jal.selection.sub_pools import Part, blind_pool, sub_view
 from jal.selection.temperature import temperature
 
 Draw = Callable[[Key], Part]
-Calibration = (
-    tuple[str, int] | None
-)  # how, and in how many bins (0: as many as classes); None: not at all
+# How, and in how many bins (0: as many as classes); None: not at all.
+Calibration = tuple[str, int] | None
 
 _CANNOT = {
     "refine": "has members itself",

@@ -16,7 +16,7 @@ from jal.engine.drive import Round, Rounds, Snapshot, fit_stored, run_rounds, ru
 from jal.engine.full import measure_all
 from jal.engine.group import Group
 from jal.engine.layout import Layout, make_layout
-from jal.engine.memory import LARGE, describe, fitting, predict, told_shortage
+from jal.engine.memory import LARGE, describe, fitting, told_shortage
 from jal.pools.features import LoadedPool
 from jal.pools.images import LoraData
 from jal.settings.progress import Progress
@@ -109,9 +109,9 @@ class Runner:
         self._write(records)
         for part, record in zip(parts, records, strict=True):
             if not record.finished:
-                layout = layout_of(self._execution, record.group)
+                layout = self._layout(record.group)
                 with told_shortage(self._name(record.group), layout):
-                    rounds = self._rounds(number, record.group, part.snapshot)
+                    rounds = self._rounds(number, record.group, layout, part.snapshot)
                     self._compute(number, record, rounds)
         self._write(records, group_finished=True)
         self._keep_predictions(number, records)
@@ -207,8 +207,9 @@ class Runner:
         ):
             self._folder.replace_table(name, rows, group_finished=group_finished)
 
-    def _rounds(self, number: int, group: Group, snapshot: Snapshot | None) -> Iterator[Round]:
-        layout = self._layout(group)
+    def _rounds(
+        self, number: int, group: Group, layout: Layout, snapshot: Snapshot | None
+    ) -> Iterator[Round]:
         pool = self._pool(layout)
         if self._execution.mode == "scan" and snapshot is None:
             return run_whole(group, pool, layout, self._prepared)
@@ -224,11 +225,9 @@ class Runner:
         large = self._loaded.pool.features.nbytes >= LARGE
         if group.lora is not None or self._execution.mode == "scan" or not large:
             return layout
-        if layout.mode == "vmap" and not self._execution.chunk:
-            with_chunk = partial(layout_of, self._execution, group)
-            layout, size = fitting(group, self._pool, with_chunk, self._prepared)
-        else:
-            size = predict(group, self._pool(layout), layout, self._prepared)
+        with_chunk = partial(layout_of, self._execution, group)
+        chunk = self._execution.chunk
+        layout, size = fitting(group, self._pool, with_chunk, chunk, self._prepared)
         self._progress.note(describe(layout, size, self._loaded.pool))
         return layout
 

@@ -53,13 +53,15 @@ def test_a_run_more_at_once_takes_more_and_half_are_tried_until_they_fit(
 
     for chunk, size in sizes.items():
         room_for(size)
-        layout, predicted = fitting(group, prepared=prepared, **asked)
+        layout, predicted = fitting(group, chunk=0, prepared=prepared, **asked)
         assert (layout.chunk, predicted) == (chunk, size)
     room_for(sizes[1] - 1000)
+    kept, predicted = fitting(group, chunk=2, prepared=prepared, **asked)  # what is asked for stays
+    assert (kept.chunk, predicted) == (2, sizes[2])
     with pytest.raises(
         jal.JalError, match=r"margins\(oversample=500\) does not fit .* one run takes"
     ):
-        fitting(group, prepared=prepared, **asked)
+        fitting(group, chunk=0, prepared=prepared, **asked)
 
 
 def test_a_sweep_tells_what_it_predicts(
