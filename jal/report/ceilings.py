@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 PREFIX = "ceiling: "
 NOTE = (
     "A dashed grey line is a ceiling, no strategy: of several strategies' batches the one that, with its "
-    "hidden labels known, helped the most on the test set."
+    "hidden labels known, helped the most on the test set. It bounds those strategies from that first batch; "
+    "another one, or another first batch, may pass it."
 )
 _GREY = "#777777"  # colours are the strategies'
 _DASHES = ((0, (4, 2)), (0, (4, 2, 1, 2)), (0, (1, 2)))
