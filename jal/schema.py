@@ -104,13 +104,13 @@ def rows_of_round(
     """
     import pandas as pd
 
-    frame = pd.DataFrame(runs)
-    frame["round"] = index
-    for name, values in measured.items():
-        frame[name] = np.asarray(values, int if name in _INTEGERS else float)
-    frame["seconds"] = seconds / len(runs)
-    frame["compile_seconds"] = compiling / len(runs)
-    return frame[[*COLUMNS, *(name for name in measured if name not in METRIC_COLUMNS)]]
+    columns: dict[str, Any] = {name: [run[name] for run in runs] for name in RUN_COLUMNS}
+    columns["round"] = index
+    for name in (*METRIC_COLUMNS, *(name for name in measured if name not in METRIC_COLUMNS)):
+        columns[name] = np.asarray(measured[name], int if name in _INTEGERS else float)
+    columns["seconds"] = seconds / len(runs)
+    columns["compile_seconds"] = compiling / len(runs)
+    return pd.DataFrame(columns)
 
 
 def rows_of_picks(
@@ -118,6 +118,8 @@ def rows_of_picks(
     order: np.ndarray,
     batches: tuple[int, ...],
     ids: Sequence[str] = (),
+    *,
+    after: int = 0,
 ) -> pd.DataFrame:
     """Every acquired pool position in order: one row a pick.
 
@@ -126,29 +128,23 @@ def rows_of_picks(
       order: i32[runs, budget].
       batches: how many were picked before each round.
       ids: names of the pool's rows, for a column of their own; empty: none.
+      after: a round; only what was picked after it.
     """
     import pandas as pd
 
-    names = np.asarray(ids, object)
-    rounds = np.repeat(np.arange(1, len(batches) + 1), batches)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "run": run["run"],
-                    "strategy": run["strategy"],
-                    "init": run["init"],
-                    "seed": run["seed"],
-                    "round": rounds,
-                    "rank": np.arange(len(rounds)),
-                    "index": picks[: len(rounds)].astype(int),
-                    **({"id": names[picks[: len(rounds)]]} if len(names) else {}),
-                }
-            )
-            for run, picks in zip(runs, order, strict=True)
-        ],
-        ignore_index=True,
-    )
+    first, end = sum(batches[:after]), sum(batches)
+    picks = np.asarray(order)[:, first:end].astype(int).reshape(-1)
+    columns: dict[str, Any] = {
+        name: np.repeat(np.array([run[name] for run in runs]), end - first)
+        for name in ("run", "strategy", "init", "seed")
+    }
+    rounds = np.repeat(np.arange(after + 1, len(batches) + 1), batches[after:])
+    columns["round"] = np.tile(rounds, len(runs))
+    columns["rank"] = np.tile(np.arange(first, end), len(runs))
+    columns["index"] = picks
+    if len(ids):
+        columns["id"] = np.asarray(ids, object)[picks]
+    return pd.DataFrame(columns)
 
 
 LFS = b"version https://git-lfs"  # begins the pointer that stands for a file not yet pulled

@@ -88,8 +88,8 @@ class Record:
         batches = self.group.spec.batches[: len(self._rounds)]
         if self._order is None:
             return pd.DataFrame()
-        picks = schema.rows_of_picks(self._columns, self._order, batches, self._ids)
-        return picks[picks["round"] == len(batches)] if only_latest else picks
+        after = len(batches) - 1 if only_latest else 0
+        return schema.rows_of_picks(self._columns, self._order, batches, self._ids, after=after)
 
     def predictions(self) -> tuple[list[dict[str, Any]], np.ndarray] | None:
         """The run columns and each test row's class after the last round, u[runs, T]; None where unknown.
