@@ -89,7 +89,9 @@ def refine(
             wanted = jnp.maximum(k, jnp.floor(share * count + 1e-4).astype(jnp.int32))
 
             def of_level(key: Key) -> Part:
-                part = drawn(key, among, later, jnp.minimum(wanted, jnp.minimum(count, later)))
+                some = jnp.minimum(wanted, jnp.minimum(count, later))
+                # By the pool's rows: one more or less leaves the draw of the others as it is.
+                part = drawn(key, among, later, some, rows)
                 return part._replace(rows=rows[part.rows])
 
             return level(jax.random.fold_in(level_key, number), of_level, [pools] * len(asked))

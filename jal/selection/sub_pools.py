@@ -25,10 +25,17 @@ class Part(NamedTuple):
     held: Array
 
 
-def drawn(key: Key, mask: Array, size: int, count: Array) -> Part:
-    """So many of the true positions of a mask bool[N], i32[] and at most `size`, drawn uniformly."""
-    taken = highest(jax.random.uniform(key, mask.shape), mask, count)
-    rows = positions(taken, size)
+def drawn(key: Key, mask: Array, size: int, count: Array, names: Array | None = None) -> Part:
+    """So many of the true positions of a mask bool[N], i32[] and at most `size`, drawn uniformly.
+
+    With a number i32[N] for each, distinct where the mask is true, a position's chance hangs on its number
+    and not on its place.
+    """
+    if names is None:
+        chances = jax.random.uniform(key, mask.shape)
+    else:
+        chances = jax.vmap(lambda name: jax.random.uniform(jax.random.fold_in(key, name)))(names)
+    rows = positions(highest(chances, mask, count), size)
     return Part(jnp.minimum(rows, mask.shape[0] - 1), jnp.minimum(count, mask.sum()))
 
 
