@@ -62,8 +62,8 @@ def levels(view: View, key: Any, size: int, cap: int) -> list[set[int]]:
                 keys = draws.part(level, member, number)
                 if level > 1:
                     count = max(K, int(np.floor(SMALL["share"] * len(pool))))
-                    noise = jax.random.uniform(keys[1], (parts[0],))
-                    local = highest(noise, np.arange(parts[0]) < len(pool), min(count, len(pool)))
+                    noise = [jax.random.uniform(jax.random.fold_in(keys[1], row)) for row in pool]
+                    local = highest(noise, np.ones(len(pool), bool), min(count, len(pool)))
                     part = pool[local]
                 elif total > size:
                     noise = jax.random.uniform(keys[1], (total,))
@@ -156,9 +156,12 @@ def test_a_part_is_seen_with_all_that_is_labelled() -> None:
     assert np.array_equal(sub_view(own, part, view.clustering)[0].features, own.features[places])
 
 
-def test_draws_are_uniform_distinct_and_of_what_is_there() -> None:
+@pytest.mark.parametrize("names", [None, np.arange(50, dtype=np.int32) * 7])
+def test_draws_are_uniform_distinct_and_of_what_is_there(names: np.ndarray | None) -> None:
     mask = np.arange(50) % 3 == 0
-    pick = jax.jit(drawn, static_argnums=2)
+    pick = jax.jit(
+        lambda key, mask, size, count: drawn(key, mask, size, count, names), static_argnums=2
+    )
     counts = np.zeros(50)
     for seed in range(300):
         part = pick(jax.random.key(seed), mask, 6, 5)
@@ -168,6 +171,15 @@ def test_draws_are_uniform_distinct_and_of_what_is_there() -> None:
     assert not counts[~mask].any()
     assert np.abs(counts[mask] / 300 - 5 / mask.sum()).max() < 0.12
     assert int(pick(jax.random.key(0), mask & (np.arange(50) < 7), 6, 5).held) == 3
+
+
+def test_a_draw_by_names_is_the_same_wherever_its_rows_stand() -> None:
+    names, key = np.random.default_rng(0).permutation(1000)[:40].astype(np.int32), jax.random.key(0)
+    part = drawn(key, np.ones(40, bool), 12, 12, names)
+    kept = set(names[np.asarray(part.rows)].tolist())
+    without = np.array([name for name in names[::-1] if name != names[3]])
+    other = drawn(key, np.ones(39, bool), 12, 12, without)
+    assert kept - {names[3]} <= set(without[np.asarray(other.rows)].tolist())
 
 
 def test_no_label_is_in_the_pool_that_members_prepare_for() -> None:
