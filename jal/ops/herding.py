@@ -19,18 +19,12 @@ from jal.ops.chunks import map_rows, over_true, sum_rows
 from jal.ops.device import a_step, any_of_all
 from jal.ops.distances import normalise
 from jal.ops.neighbours import over_pairs, unit_distances
-from jal.ops.spread import mesh_of_rows
 
 _BLOCK = 64  # candidates computed again at a time; rows taken at a time
 _MANY = 4  # all pairs are formed again once one in so many candidates is in question
 _SLACK = 1e-5  # all pairs are summed in another order than a candidate's are
 
 Kernel = Callable[[Array], Array]  # from squared distances to similarities, at least 0
-
-
-def _tile() -> int:
-    """Rows and columns of a tile of all pairs."""
-    return a_step(cpu=1024, accelerator=2048)
 
 
 def _columns() -> int:
@@ -82,53 +76,17 @@ def gain_bounds(
 def all_gains(
     kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
 ) -> Array:
-    """f32[N]: every row's gain; each pair of rows is formed once for both of them.
+    """f32[N]: every row's gain."""
 
-    Where rows lie spread over devices each forms those of its own.
-    """
-    total = features.shape[0]
-    if mesh_of_rows() is not None:
+    def tile(
+        mine: Any, fresh: Array, theirs: Any, fresh_: Array, squared: Array
+    ) -> tuple[Array, Array]:
+        near, (covered, worth), (covered_, worth_) = kernel(squared), mine, theirs
+        to_rows = jnp.dot(jnp.maximum(near - covered_, 0), worth_ * fresh_, precision=PRECISION)
+        back = jnp.maximum(near - covered[:, None], 0)
+        return to_rows, jnp.dot(worth * fresh, back, precision=PRECISION)
 
-        def tile(gains: Array, _: Any, columns: Any, fresh: Array, squared: Array) -> Array:
-            covered, worth = columns
-            added = jnp.maximum(kernel(squared) - covered, 0)
-            return gains + jnp.dot(added, worth * fresh, precision=PRECISION)
-
-        found: Array = over_pairs(features, scales, (cover, weights), tile, jnp.zeros)
-        return found
-    size = min(_tile(), total)
-    tiles = -(-total // size)
-
-    def place(index: Array) -> tuple[Array, Array, Array, Array]:
-        start = jnp.minimum(index * size, total - size)
-        positions = start + jnp.arange(size)
-        fresh = (positions >= index * size).astype(jnp.float32)
-        worth = lax.dynamic_slice_in_dim(weights, start, size) * fresh
-        return positions, fresh, lax.dynamic_slice_in_dim(cover, start, size), worth
-
-    def add(gains: Array, rows: Array, more: Array) -> Array:
-        old = lax.dynamic_slice_in_dim(gains, rows[0], size)
-        return lax.dynamic_update_slice_in_dim(gains, old + more, rows[0], 0)
-
-    def row(index: Array, gains: Array) -> Array:
-        rows, fresh, covered, worth = place(index)
-        centres = normalise(lax.dynamic_slice_in_dim(features, rows[0], size))
-
-        def column(other: Array, gains: Array) -> Array:
-            columns, fresh_, covered_, worth_ = place(other)
-            some = (
-                lax.dynamic_slice_in_dim(features, columns[0], size),
-                lax.dynamic_slice_in_dim(scales, columns[0], size),
-            )
-            near = kernel(unit_distances(centres, *some))
-            to_rows = jnp.dot(jnp.maximum(near - covered_, 0), worth_, precision=PRECISION)
-            back = jnp.maximum(near - covered[:, None], 0)
-            to_columns = jnp.dot(worth, back, precision=PRECISION) * (other > index)
-            return add(add(gains, rows, to_rows * fresh), columns, to_columns * fresh_)
-
-        return lax.fori_loop(index, tiles, column, gains)
-
-    return lax.fori_loop(0, tiles, row, jnp.zeros(total))
+    return over_pairs(features, scales, (cover, weights), tile, jnp.add, 0)
 
 
 def gains_of(

@@ -12,12 +12,18 @@ from jax import lax
 from jal.core.precision import PRECISION
 from jal.core.types import Array
 from jal.ops.chunks import fold_rows, map_chunks, map_rows
+from jal.ops.device import a_step
 from jal.ops.spread import from_owners, mesh_of_rows, on_each_device
 
 _ROWS = 512
 _COLUMNS = 2048
 
-Tile = Callable[[Any, Any, Any, Array, Array], Any]
+Tile = Callable[[Any, Array, Any, Array, Array], tuple[Array, Array]]
+
+
+def _tile() -> int:
+    """Rows and columns of a tile where each pair is formed once."""
+    return a_step(cpu=1024, accelerator=2048)
 
 
 def inverse_norms(features: Array) -> Array:
@@ -58,57 +64,86 @@ def unit_distances(centres: Array, rows: Array, scales: Array) -> Array:
 
 
 def over_pairs(
-    features: Array, scales: Array, values: Any, tile: Tile, start: Callable[[int], Any]
-) -> Any:
-    """Reduces the squared distances of every row to all rows, one tile at a time.
+    features: Array,
+    scales: Array,
+    values: Any,
+    tile: Tile,
+    combine: Callable[[Array, Array], Array],
+    nothing: float,
+) -> Array:
+    """f32[N]: what all rows say to each row by their squared distance, formed a tile of pairs at a time.
+
+    Each pair is formed once for both of its rows. Where the rows lie spread over devices, each device forms
+    the pairs of its own with all rows; of the others' it only ever holds those of one tile.
 
     Args:
       features: f[N, D].
       scales: f32[N], from `inverse_norms`.
       values: a pytree of arrays with leading axis N that tiles read.
-      tile: `(carry, the rows' values [R], the columns' values [S], fresh bool[S], squared distances
-        f32[R, S]) -> carry`; columns that are not fresh have been seen.
-      start: from R to the carry, a pytree of arrays with leading axis R.
-
-    Returns:
-      The carries joined: leading axis N. Under `rows_over` each device reduces the pairs of its own rows;
-      of the others' it only ever holds those of one tile.
+      tile: `(the rows' values [R], fresh bool[R], the columns' values [S], fresh bool[S], squared distances
+        f32[R, S]) -> (what the columns say to each row f32[R], what the rows say to each column f32[S])`;
+        rows and columns that are not fresh have been heard already.
+      combine: of what is said to a row; `jnp.add`, or `jnp.minimum`.
+      nothing: what leaves the other side of `combine` as it is.
     """
-    total, mesh = features.shape[0], mesh_of_rows()
-    everything = features, scales, values
-
-    def against(carry: Any, rows: Any, columns: Any, fresh: Array) -> Any:
-        centres, mine = rows
-        features, scales, theirs = columns
-        return tile(carry, mine, theirs, fresh, unit_distances(centres, features, scales))
-
-    def of_one(_: Array, positions: Array) -> Any:
-        mine = jax.tree.map(lambda leaf: leaf[positions], values)
-        rows = unit_rows(features, scales, positions), mine
-
-        def step(carry: Any, columns: Array, fresh: Array) -> Any:
-            size = columns.shape[0]
-            some = jax.tree.map(
-                lambda leaf: lax.dynamic_slice_in_dim(leaf, columns[0], size), everything
-            )
-            return against(carry, rows, some, fresh)
-
-        return fold_rows(step, start(positions.shape[0]), total, _COLUMNS)
-
+    everything, mesh = (features, scales, values), mesh_of_rows()
     if mesh is None:
-        return map_rows(of_one, jnp.arange(total, dtype=jnp.int32), _ROWS)
+        return _each_once(everything, tile, combine, nothing)
+    total = features.shape[0]
 
     def of_each(own: Any, first: Array) -> Any:
-        def step(carry: Any, columns: Array, fresh: Array) -> Any:
-            some = jax.tree.map(lambda leaf: from_owners(leaf, first, columns), own)
+        def step(heard: Any, columns: Array, fresh: Array) -> Any:
+            features, scales, theirs = jax.tree.map(
+                lambda leaf: from_owners(leaf, first, columns), own
+            )
 
             def chunk(_: Array, part: Any) -> Any:
-                carry, (rows, scales, mine) = part
-                centres = rows.astype(jnp.float32) * scales[:, None]
-                return against(carry, (centres, mine), some, fresh)
+                heard, (rows, own_scales, mine) = part
+                centres = rows.astype(jnp.float32) * own_scales[:, None]
+                squared = unit_distances(centres, features, scales)
+                all_rows = jnp.ones(heard.shape, bool)
+                return combine(heard, tile(mine, all_rows, theirs, fresh, squared)[0])
 
-            return map_chunks(chunk, (carry, own), _ROWS)
+            return map_chunks(chunk, (heard, own), _ROWS)
 
-        return fold_rows(step, start(own[0].shape[0]), total, _COLUMNS)
+        return fold_rows(step, jnp.full(own[0].shape[0], nothing, jnp.float32), total, _COLUMNS)
 
-    return on_each_device(of_each, everything, mesh, joined=True)
+    found: Array = on_each_device(of_each, everything, mesh, joined=True)
+    return found
+
+
+def _each_once(
+    everything: Any, tile: Tile, combine: Callable[[Array, Array], Array], nothing: float
+) -> Array:
+    """`over_pairs` of rows on one device: tiles on the diagonal and to the right of it."""
+    total = everything[0].shape[0]
+    size = min(_tile(), total)
+    tiles = -(-total // size)
+
+    def place(index: Array) -> tuple[Array, Array, Any]:
+        """Where a side of a tile starts, which of it are fresh, and what it holds."""
+        start = jnp.minimum(index * size, total - size)
+        fresh = start + jnp.arange(size) >= index * size
+        return start, fresh, jax.tree.map(
+            lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size), everything
+        )  # fmt: skip
+
+    def hear(heard: Array, start: Array, more: Array, counts: Array) -> Array:
+        old = lax.dynamic_slice_in_dim(heard, start, size)
+        new = jnp.where(counts, combine(old, more), old)
+        return lax.dynamic_update_slice_in_dim(heard, new, start, 0)
+
+    def row(index: Array, heard: Array) -> Array:
+        start, fresh, (rows, scales, mine) = place(index)
+        centres = rows.astype(jnp.float32) * scales[:, None]
+
+        def column(other: Array, heard: Array) -> Array:
+            start_, fresh_, (columns, scales_, theirs) = place(other)
+            squared = unit_distances(centres, columns, scales_)
+            to_rows, to_columns = tile(mine, fresh, theirs, fresh_, squared)
+            heard = hear(heard, start, to_rows, fresh)
+            return hear(heard, start_, to_columns, fresh_ & (other > index))
+
+        return lax.fori_loop(index, tiles, column, heard)
+
+    return lax.fori_loop(0, tiles, row, jnp.full(total, nothing, jnp.float32))

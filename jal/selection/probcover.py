@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jax import lax
 
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
+from jal.ops import herding
 from jal.ops.balls import inside, without
 from jal.ops.chunks import over_true
 from jal.ops.neighbours import inverse_norms, over_pairs
@@ -49,20 +50,20 @@ class Cover(NamedTuple):
 def distance_to_others(features: Array, scales: Array, labels: Array) -> Array:
     """f32[N]: squared distance of each normalised row to the nearest one of another label."""
 
-    def tile(nearest: Array, rows: Array, columns: Array, _: Array, squared: Array) -> Array:
-        other = rows[:, None] != columns
-        return jnp.minimum(nearest, jnp.where(other, squared, jnp.inf).min(axis=1))
+    def tile(
+        mine: Array, _: Array, theirs: Array, __: Array, squared: Array
+    ) -> tuple[Array, Array]:
+        others = jnp.where(mine[:, None] != theirs, squared, jnp.inf)
+        return others.min(axis=1), others.min(axis=0)
 
-    return over_pairs(features, scales, labels, tile, lambda size: jnp.full(size, jnp.inf))
+    return over_pairs(features, scales, labels, tile, jnp.minimum, jnp.inf)
 
 
 def ball_sizes(features: Array, scales: Array, radius: Array) -> Array:
     """i32[N]: how many normalised rows lie strictly within the radius of each."""
-
-    def tile(count: Array, _: Any, __: Any, fresh: Array, squared: Array) -> Array:
-        return count + ((squared < jnp.square(radius)) & fresh).sum(axis=1, dtype=jnp.int32)
-
-    return over_pairs(features, scales, (), tile, lambda size: jnp.zeros(size, jnp.int32))
+    nothing = jnp.zeros(scales.shape)
+    held = herding.all_gains(herding.top_hat(radius), features, scales, nothing, nothing + 1)
+    return held.astype(jnp.int32)
 
 
 def largest_pure_radius(nearest_other: Array, purity: float, steps: int) -> Array:
@@ -86,12 +87,6 @@ def largest_pure_radius(nearest_other: Array, purity: float, steps: int) -> Arra
     needed = math.ceil(purity * nearest_other.shape[0] - 1e-6)
     low, high = lax.fori_loop(0, steps, halve, (jnp.float32(0), jnp.float32(1)))
     return jnp.where(low > 0, low, high)
-
-
-def _cover(features: Array, balls: Balls, cover: Cover, newly: Array) -> Cover:
-    """Marks bool[N] as covered and takes them out of every ball: each row is taken out once a run."""
-    degrees = without(features, balls.scales, balls.radius, cover.degrees, newly)
-    return Cover(cover.covered | newly, degrees)
 
 
 def _ball(features: Array, balls: Balls, positions: Array, valid: Array) -> Array:
@@ -141,8 +136,9 @@ def probcover(
             return covered | _ball(view.pool_features, cache, positions, valid)
 
         nothing = jnp.zeros(view.labelled.shape, bool)
-        newly = over_true(view.labelled, block, nothing, _BLOCK)
-        return _cover(view.pool_features, cache, Cover(nothing, cache.degrees), newly)
+        covered = over_true(view.labelled, block, nothing, _BLOCK)
+        degrees = without(view.pool_features, cache.scales, cache.radius, cache.degrees, covered)
+        return Cover(covered, degrees)
 
     def select(key: Key, view: View, cache: Balls, state: Cover, k: int) -> tuple[Array, Cover]:
         noise = jax.random.uniform(key, view.labelled.shape)
@@ -153,7 +149,14 @@ def probcover(
             gain = jnp.where(cover.covered.all(), noise, gain)
             chosen = batches.top_k(gain, allowed, 1)
             within = _ball(view.pool_features, cache, chosen, jnp.ones(1, bool))
-            cover = _cover(view.pool_features, cache, cover, within & ~cover.covered)
+            newly, itself = within & ~cover.covered, ~cover.covered[chosen]
+            # The balls that hold the chosen row are those whose centres its own ball holds.
+            degrees = cover.degrees - (within & itself)
+            degrees = without(
+                view.pool_features, cache.scales, cache.radius, degrees,
+                newly.at[chosen].set(False),
+            )  # fmt: skip
+            cover = Cover(cover.covered | newly, degrees)
             return picks.at[index].set(chosen[0]), allowed.at[chosen[0]].set(False), cover
 
         nothing = jnp.zeros(k, jnp.int32)
