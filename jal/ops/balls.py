@@ -57,3 +57,23 @@ def without(features: Array, scales: Array, radius: Array, counts: Array, rows: 
     few = rows.sum() <= _FEW
     counts = over_true(rows & few, block, counts, 1)
     return over_true(rows & ~few, block, counts, _BLOCK)
+
+
+def cover_one(
+    features: Array, scales: Array, radius: Array, covered: Array, counts: Array, chosen: Array
+) -> tuple[Array, Array]:
+    """What is covered, bool[N], and what each ball holds that is not, i32[N], with one ball more covered.
+
+    Args:
+      features: f[N, D], not normalised.
+      scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
+      radius: f32[], of all balls.
+      covered: bool[N], before.
+      counts: i32[N], before.
+      chosen: i32[], the centre of that ball.
+    """
+    ball = inside(features, scales, radius, chosen[None], jnp.ones(1, bool))
+    # The balls that hold the centre are those whose centres its own ball holds.
+    counts = counts - (ball & ~covered[chosen])
+    newly = (ball & ~covered).at[chosen].set(False)
+    return covered | ball, without(features, scales, radius, counts, newly)

@@ -11,7 +11,7 @@ from jax import lax
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
 from jal.ops import herding
-from jal.ops.balls import inside, without
+from jal.ops.balls import cover_one, inside
 from jal.ops.chunks import over_true, sum_rows
 from jal.ops.neighbours import inverse_norms, unit_distances, unit_rows
 from jal.selection import batches
@@ -176,15 +176,9 @@ def dcom(
             chosen = batches.top_k(
                 weight * share(unsure, allowed) + (1 - weight) * dense, allowed, 1
             )
-            ball = inside(features, scales, mean, chosen, jnp.ones(1, bool)) & ~covered
-            degrees = without(features, scales, mean, degrees, ball)
             chosen = chosen[0]
-            return (
-                picks.at[index].set(chosen),
-                allowed.at[chosen].set(False),
-                covered | ball,
-                degrees,
-            )
+            covered, degrees = cover_one(features, scales, mean, covered, degrees, chosen)
+            return picks.at[index].set(chosen), allowed.at[chosen].set(False), covered, degrees
 
         degrees = jnp.round(held).astype(jnp.int32)
         carry = jnp.zeros(k, jnp.int32), view.available, covered, degrees

@@ -12,7 +12,7 @@ from jax import lax
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
 from jal.ops import herding
-from jal.ops.balls import inside, without
+from jal.ops.balls import cover_one, inside, without
 from jal.ops.chunks import over_true
 from jal.ops.neighbours import inverse_norms, over_pairs
 from jal.selection import batches
@@ -89,11 +89,6 @@ def largest_pure_radius(nearest_other: Array, purity: float, steps: int) -> Arra
     return jnp.where(low > 0, low, high)
 
 
-def _ball(features: Array, balls: Balls, positions: Array, valid: Array) -> Array:
-    """bool[N]: inside the ball of any valid position i32[R]."""
-    return inside(features, balls.scales, balls.radius, positions, valid)
-
-
 def probcover(
     *, delta: float | None = None, purity: float = 0.95, steps: int = 6, shuffle_ties: bool = True
 ) -> Strategy:
@@ -133,7 +128,8 @@ def probcover(
 
     def start(key: Key, view: View, cache: Balls) -> Cover:
         def block(covered: Array, positions: Array, valid: Array) -> Array:
-            return covered | _ball(view.pool_features, cache, positions, valid)
+            balls = cache.scales, cache.radius
+            return covered | inside(view.pool_features, *balls, positions, valid)
 
         nothing = jnp.zeros(view.labelled.shape, bool)
         covered = over_true(view.labelled, block, nothing, _BLOCK)
@@ -147,17 +143,12 @@ def probcover(
             picks, allowed, cover = carry
             gain = cover.degrees + noise / 2 if shuffle_ties else cover.degrees
             gain = jnp.where(cover.covered.all(), noise, gain)
-            chosen = batches.top_k(gain, allowed, 1)
-            within = _ball(view.pool_features, cache, chosen, jnp.ones(1, bool))
-            newly, itself = within & ~cover.covered, ~cover.covered[chosen]
-            # The balls that hold the chosen row are those whose centres its own ball holds.
-            degrees = cover.degrees - (within & itself)
-            degrees = without(
-                view.pool_features, cache.scales, cache.radius, degrees,
-                newly.at[chosen].set(False),
-            )  # fmt: skip
-            cover = Cover(cover.covered | newly, degrees)
-            return picks.at[index].set(chosen[0]), allowed.at[chosen[0]].set(False), cover
+            chosen = batches.top_k(gain, allowed, 1)[0]
+            covered, degrees = cover_one(
+                view.pool_features, cache.scales, cache.radius, *cover, chosen
+            )
+            cover = Cover(covered, degrees)
+            return picks.at[index].set(chosen), allowed.at[chosen].set(False), cover
 
         nothing = jnp.zeros(k, jnp.int32)
         picks, _, cover = lax.fori_loop(0, k, pick, (nothing, view.available, state))
