@@ -1,15 +1,17 @@
 """Rows x of weight a added to M = M₀ + Σ a x xᵀ and removed again, and what tr(M⁻¹F) makes of each.
 
 With A = M⁻¹, s = xᵀAx and t = xᵀAFAx, adding a row lowers the trace by a·t/(1 + a·s), and removing one raises
-it by a·t/(1 - a·s). Both are kept up to date by rank-one updates: no matrix is inverted for a pick.
+it by a·t/(1 - a·s). Both are kept up to date by rank-one updates: no matrix is inverted for a pick, and none
+is written, as A and AFA are those of the last inversion less the moves since, each of which is two vectors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jal.core.precision import PRECISION
@@ -17,17 +19,27 @@ from jal.core.types import Array
 
 
 class Standing(NamedTuple):
-    """The matrices, and what they say of every row.
+    """The matrices as they last were inverted, the moves since, and what they say of every row.
+
+    With d = 1/a + xᵀAx and q = xᵀAFAx of each move's row, A is less its Ax (Ax)ᵀ/d, and AFA less its
+    (Ax (AFAx)ᵀ + AFAx (Ax)ᵀ)/d - q Ax (Ax)ᵀ/d².
 
     Attributes:
-      inverse: f32[E, E], A.
-      product: f32[E, E], A F A.
+      inverse: f32[E, E], A before the moves.
+      product: f32[E, E], A F A before them.
+      ax, bx: f32[H, E], Ax and AFAx of each move, zeros for those to come.
+      over: f32[H], 1/d.
+      q: f32[H].
       s: f32[N], xᵀ A x.
       t: f32[N], xᵀ A F A x.
     """
 
     inverse: Array
     product: Array
+    ax: Array
+    bx: Array
+    over: Array
+    q: Array
     s: Array
     t: Array
 
@@ -38,33 +50,85 @@ Forms = Callable[[Array, Array], tuple[Array, Array]]
 Products = Callable[[Array, Array], tuple[Array, Array]]
 
 
-def anew(matrix: Array, information: Array, forms: Forms) -> Standing:
-    """The standing at M f32[E, E] with F f32[E, E], from a Cholesky factor."""
+def nothing(size: int, room: int, rows: int) -> Standing:
+    """A standing of zeros, to be filled by `anew`: E, H and N."""
+    square, moves = jnp.zeros((size, size)), jnp.zeros((room, size))
+    return Standing(square, square, moves, moves, *jnp.zeros((2, room)), *jnp.zeros((2, rows)))
+
+
+def anew(matrix: Array, information: Array, forms: Forms, room: int) -> Standing:
+    """The standing at M f32[E, E] with F f32[E, E], from a Cholesky factor, with room for H moves."""
     inverse = cho_solve(cho_factor(matrix, lower=True), jnp.eye(matrix.shape[0]))
     half = jnp.dot(inverse, information, precision=PRECISION)
     product = jnp.dot(half, inverse, precision=PRECISION)
-    return Standing(inverse, product, *forms(inverse, product))
+    s, t = forms(inverse, product)
+    none = nothing(matrix.shape[0], room, s.shape[0])
+    return none._replace(inverse=inverse, product=product, s=s, t=t)
 
 
-def moved(standing: Standing, row: Array, amount: Array, products: Products) -> Standing:
+def moved(
+    standing: Standing, place: Array | int, row: Array, amount: Array, products: Products
+) -> Standing:
     """The standing once amount·x xᵀ is added to M; nothing changes where the amount is 0.
 
     Args:
       standing: before it.
+      place: i32[], how many moves it knows, fewer than it has room for.
       row: f32[E], x.
       amount: f32[], a to add the row, -a to remove it.
       products: of two vectors with all rows.
     """
-    ax = jnp.dot(standing.inverse, row, precision=PRECISION)
-    bx = jnp.dot(standing.product, row, precision=PRECISION)
-    q = jnp.dot(row, bx, precision=PRECISION)
-    divisor = 1 / amount + jnp.dot(row, ax, precision=PRECISION)
+
+    def dot(one: Array, other: Array) -> Array:
+        return jnp.dot(one, other, precision=PRECISION)
+
+    along = dot(standing.ax, row) * standing.over
+    across = dot(standing.bx, row) * standing.over
+    ax = dot(standing.inverse, row) - dot(along, standing.ax)
+    bx = dot(standing.product, row) - dot(along, standing.bx)
+    bx -= dot(across - standing.q * standing.over * along, standing.ax)
+    q, over = dot(row, bx), 1 / (1 / amount + dot(row, ax))
     u, r = products(ax, bx)
-    # A' = A - ax axᵀ/den, and A'FA' = (A - ax axᵀ/den) F (A - ax axᵀ/den).
-    outer, cross = jnp.outer(ax, ax), jnp.outer(ax, bx)
     return Standing(
-        standing.inverse - outer / divisor,
-        standing.product - (cross + cross.T) / divisor + q / divisor * (outer / divisor),
-        standing.s - u**2 / divisor,
-        standing.t - 2 * u * r / divisor + q / divisor * (u**2 / divisor),
+        standing.inverse,
+        standing.product,
+        standing.ax.at[place].set(ax),
+        standing.bx.at[place].set(bx),
+        standing.over.at[place].set(over),
+        standing.q.at[place].set(q),
+        standing.s - u**2 * over,
+        standing.t - 2 * u * r * over + q * over * (u**2 * over),
     )
+
+
+def walk(
+    steps: int,
+    room: int,
+    refresh: Callable[[Any], Standing],
+    step: Callable[[Array, Array, Any, Standing], tuple[Any, Standing]],
+    carry: Any,
+    standing: Standing,
+) -> tuple[Any, Standing]:
+    """Takes so many steps, with all computed anew before every `room` of them, as f32 drifts.
+
+    Args:
+      steps: how many.
+      room: of the standing.
+      refresh: `(carry) -> standing` computed anew.
+      step: `(index, moves since, carry, standing) -> (carry, standing)`.
+      carry: a pytree.
+      standing: of the right shapes; its values are not read.
+    """
+
+    def block(number: Array, both: tuple[Any, Standing]) -> tuple[Any, Standing]:
+        first, carry = number * room, both[0]
+
+        def one(index: Array, both: tuple[Any, Standing]) -> tuple[Any, Standing]:
+            return step(index, index - first, *both)
+
+        end = jnp.minimum(first + room, steps)
+        walked: tuple[Any, Standing] = lax.fori_loop(first, end, one, (carry, refresh(carry)))
+        return walked
+
+    found: tuple[Any, Standing] = lax.fori_loop(0, -(-steps // room), block, (carry, standing))
+    return found

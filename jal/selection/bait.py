@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jal.core.precision import PRECISION
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
@@ -66,7 +65,7 @@ def _forward(
     view: View, base: Array, information: Array, amounts: Array, steps: int
 ) -> tuple[Array, rank_one.Standing]:
     """i32[steps], greedily added, N once none is left; and the standing after them."""
-    total = view.available.shape[0]
+    total, room = view.available.shape[0], min(_ANEW, steps)
 
     def forms(one: Array, other: Array) -> tuple[Array, Array]:
         def chunk(_: Array, rows: Array) -> tuple[Array, Array]:
@@ -87,29 +86,26 @@ def _forward(
         u, r = map_rows(chunk, view.features)
         return u, r
 
-    def pick(index: Array, carry: tuple) -> tuple:
-        chosen, allowed, standing = carry
-        standing = lax.cond(
-            index % _ANEW == 0,
-            lambda: rank_one.anew(
-                matrix_of(view, base, chosen, chosen < total, amounts), information, forms
-            ),
-            lambda: standing,
-        )
+    def refresh(carry: tuple[Array, Array]) -> rank_one.Standing:
+        chosen, _ = carry
+        matrix = matrix_of(view, base, chosen, chosen < total, amounts)
+        return rank_one.anew(matrix, information, forms, room)
+
+    def pick(
+        index: Array, moves: Array, carry: tuple[Array, Array], standing: rank_one.Standing
+    ) -> tuple[tuple[Array, Array], rank_one.Standing]:
+        chosen, allowed = carry
         scores = amounts * standing.t / (1 + amounts * standing.s)
         best = jnp.argmax(jnp.where(allowed, scores, -jnp.inf)).astype(jnp.int32)
         amount = jnp.where(allowed[best], amounts[best], 0)
         row = inputs_of(view, view.features[best][None])[0]
         chosen = chosen.at[index].set(jnp.where(allowed[best], best, total))
-        standing = rank_one.moved(standing, row, amount, products)
-        return chosen, allowed.at[best].set(False), standing
+        standing = rank_one.moved(standing, moves, row, amount, products)
+        return (chosen, allowed.at[best].set(False)), standing
 
-    size = base.shape[0]
-    nothing = rank_one.Standing(
-        jnp.zeros((size, size)), jnp.zeros((size, size)), jnp.zeros(total), jnp.zeros(total)
-    )
-    start = jnp.full(steps, total, jnp.int32), view.available, nothing
-    chosen, _, standing = lax.fori_loop(0, steps, pick, start)
+    start = jnp.full(steps, total, jnp.int32), view.available
+    nothing = rank_one.nothing(base.shape[0], room, total)
+    (chosen, _), standing = rank_one.walk(steps, room, refresh, pick, start, nothing)
     return chosen, standing
 
 
@@ -129,7 +125,7 @@ def _backward(
     total = view.available.shape[0]
     rows = jnp.minimum(chosen, total - 1)
     x = inputs_of(view, view.features[rows])
-    amounts_of = amounts[rows]
+    amounts_of, room = amounts[rows], standing.over.shape[0]
 
     def forms(one: Array, other: Array) -> tuple[Array, Array]:
         first, second = (jnp.dot(x, of, precision=PRECISION) * x for of in (one, other))
@@ -139,23 +135,22 @@ def _backward(
         found = jnp.dot(x, jnp.stack([one, other]).T, precision=PRECISION)
         return found[:, 0], found[:, 1]
 
-    def remove(index: Array, carry: tuple[Array, rank_one.Standing]) -> tuple:
-        kept, standing = carry
-        standing = lax.cond(
-            index % _ANEW == 0,
-            lambda: rank_one.anew(matrix_of(view, base, chosen, kept, amounts), information, forms),
-            lambda: standing,
-        )
+    def refresh(kept: Array) -> rank_one.Standing:
+        matrix = matrix_of(view, base, chosen, kept, amounts)
+        return rank_one.anew(matrix, information, forms, room)
+
+    def remove(
+        _: Array, moves: Array, kept: Array, standing: rank_one.Standing
+    ) -> tuple[Array, rank_one.Standing]:
         missed = amounts_of * standing.t / (1 - amounts_of * standing.s)
         least = jnp.argmin(jnp.where(kept, missed, jnp.inf))
         enough = kept.sum() > k
         amount = jnp.where(enough, -amounts_of[least], 0)
-        standing = rank_one.moved(standing, x[least], amount, products)
+        standing = rank_one.moved(standing, moves, x[least], amount, products)
         return kept.at[least].set(kept[least] & ~enough), standing
 
     small = standing._replace(s=standing.s[rows], t=standing.t[rows])
-    steps = chosen.shape[0] - k
-    kept, _ = lax.fori_loop(0, steps, remove, (chosen < total, small))
+    kept, _ = rank_one.walk(chosen.shape[0] - k, room, refresh, remove, chosen < total, small)
     return chosen[jnp.argsort(~kept)[:k]]
 
 

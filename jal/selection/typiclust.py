@@ -36,7 +36,7 @@ def neighbour_distances(features: Array, rows: Array, valid: Array, neighbours: 
 
     To min(neighbours, half the number of valid rows) others; the row itself, at distance 0 in the mean
     that defines typicality, adds nothing to the sum. Pairs are formed a tile at a time, as many as
-    there are tiles with valid rows.
+    there are tiles with valid rows; on a CPU small ones, as most clusters are.
 
     Args:
       features: f[N, D]; the distances are those of the normalised rows.
@@ -67,11 +67,11 @@ def neighbour_distances(features: Array, rows: Array, valid: Array, neighbours: 
             return -lax.top_k(-jnp.concatenate([nearest, squared], axis=1), neighbours)[0]
 
         nothing = jnp.full((where.shape[0], neighbours), jnp.inf)
-        nearest = over(min(a_step(1024, 4096), total), tile, nothing)
+        nearest = over(min(a_step(256, 4096), total), tile, nothing)
         counted = jnp.where(jnp.arange(neighbours) < wanted, nearest, 0).sum(axis=1)
         return sums.at[where].min(jnp.where(fresh, counted, jnp.inf))
 
-    return over(min(a_step(256, 1024), total), block, jnp.full(total, jnp.inf))
+    return over(min(a_step(64, 1024), total), block, jnp.full(total, jnp.inf))
 
 
 def _next_cluster(preferences: tuple[Array, ...], left: Array) -> Array:
