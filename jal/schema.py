@@ -106,10 +106,12 @@ def rows_of_round(
 
     columns: dict[str, Any] = {name: [run[name] for run in runs] for name in RUN_COLUMNS}
     columns["round"] = index
-    for name in (*METRIC_COLUMNS, *(name for name in measured if name not in METRIC_COLUMNS)):
+    own = [name for name in measured if name not in METRIC_COLUMNS]
+    for name in METRIC_COLUMNS:
         columns[name] = np.asarray(measured[name], int if name in _INTEGERS else float)
     columns["seconds"] = seconds / len(runs)
     columns["compile_seconds"] = compiling / len(runs)
+    columns |= {name: np.asarray(measured[name], float) for name in own}
     return pd.DataFrame(columns)
 
 
