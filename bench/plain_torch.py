@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweep_speed import synthetic_pool
+from sweep_speed import synthetic_pool, timed_sweep
 
 _LOOP = """
 import sys
@@ -73,7 +73,6 @@ for seed in range(seeds):
         print(strategy, seed, number, len(taken), reached)
         taken, free[new] = torch.cat([taken, new]), False
 """
-_SWEEP = "import sys; from jal.cli import main; sys.argv[0] = 'jal'; sys.exit(main())"
 ROUNDS = 20
 
 
@@ -84,14 +83,9 @@ def seconds_of(words: list[str], environment: dict[str, str]) -> float:
     return time.perf_counter() - clock
 
 
-def sweep(pool: Path, strategy: str, seeds: int, folder: Path) -> float:
-    """Seconds of `jal sweep`, its programs and its results in a folder."""
-    words = [
-        *(sys.executable, "-c", _SWEEP, "sweep", "--config=dropquery", "--overwrite"),
-        *(f"--workdir={folder}/w", f"--config.pool.path={pool}", f"--config.rounds={ROUNDS}"),
-        *(f"--config.strategies={strategy}", f"--config.seeds={seeds}"),
-    ]
-    return seconds_of(words, {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder / "cache")})
+def sweep(pool: Path, strategy: str, seeds: int, cache: Path) -> float:
+    """Wall seconds of `jal sweep`, its programs kept in a folder."""
+    return timed_sweep(pool, cache, strategies=strategy, seeds=seeds, rounds=ROUNDS)[0]
 
 
 def main() -> None:
@@ -111,18 +105,18 @@ def main() -> None:
     figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pool = folder / "synthetic.npz"
+        pool, cache = folder / "synthetic.npz", folder / "cache"
         synthetic_pool(pool, arguments.rows, arguments.dimensions, arguments.classes)
         print(f"{arguments.rows:,} × {arguments.dimensions}, {ROUNDS} rounds, seconds of a process")
         print(f"{'':<10}{'seeds':>6}{'torch':>8}{'jal':>8}{'torch / jal':>13}")
         for strategy in arguments.strategies:
-            sweep(pool, strategy, 2, folder)
+            sweep(pool, strategy, 2, cache)
             for seeds in arguments.seeds:
-                sweep(pool, strategy, seeds, folder)  # many seeds are another program
+                sweep(pool, strategy, seeds, cache)  # many seeds are another program
                 loop = [arguments.torch, "-c", _LOOP, str(pool), strategy, str(seeds), str(ROUNDS)]
                 theirs, ours = zip(
                     *(
-                        (seconds_of(loop, dict(os.environ)), sweep(pool, strategy, seeds, folder))
+                        (seconds_of(loop, dict(os.environ)), sweep(pool, strategy, seeds, cache))
                         for _ in range(arguments.repeats)
                     ),
                     strict=True,

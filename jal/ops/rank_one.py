@@ -50,20 +50,13 @@ Forms = Callable[[Array, Array], tuple[Array, Array]]
 Products = Callable[[Array, Array], tuple[Array, Array]]
 
 
-def nothing(size: int, room: int, rows: int) -> Standing:
-    """A standing of zeros, to be filled by `anew`: E, H and N."""
-    square, moves = jnp.zeros((size, size)), jnp.zeros((room, size))
-    return Standing(square, square, moves, moves, *jnp.zeros((2, room)), *jnp.zeros((2, rows)))
-
-
 def anew(matrix: Array, information: Array, forms: Forms, room: int) -> Standing:
     """The standing at M f32[E, E] with F f32[E, E], from a Cholesky factor, with room for H moves."""
     inverse = cho_solve(cho_factor(matrix, lower=True), jnp.eye(matrix.shape[0]))
     half = jnp.dot(inverse, information, precision=PRECISION)
     product = jnp.dot(half, inverse, precision=PRECISION)
-    s, t = forms(inverse, product)
-    none = nothing(matrix.shape[0], room, s.shape[0])
-    return none._replace(inverse=inverse, product=product, s=s, t=t)
+    moves, none = jnp.zeros((room, matrix.shape[0])), jnp.zeros(room)
+    return Standing(inverse, product, moves, moves, none, none, *forms(inverse, product))
 
 
 def moved(
@@ -107,9 +100,8 @@ def walk(
     refresh: Callable[[Any], Standing],
     step: Callable[[Array, Array, Any, Standing], tuple[Any, Standing]],
     carry: Any,
-    standing: Standing,
-) -> tuple[Any, Standing]:
-    """Takes so many steps, with all computed anew before every `room` of them, as f32 drifts.
+) -> Any:
+    """The carry after so many steps, with all computed anew before every `room` of them, as f32 drifts.
 
     Args:
       steps: how many.
@@ -117,18 +109,15 @@ def walk(
       refresh: `(carry) -> standing` computed anew.
       step: `(index, moves since, carry, standing) -> (carry, standing)`.
       carry: a pytree.
-      standing: of the right shapes; its values are not read.
     """
 
-    def block(number: Array, both: tuple[Any, Standing]) -> tuple[Any, Standing]:
-        first, carry = number * room, both[0]
+    def block(number: Array, carry: Any) -> Any:
+        first = number * room
 
         def one(index: Array, both: tuple[Any, Standing]) -> tuple[Any, Standing]:
             return step(index, index - first, *both)
 
         end = jnp.minimum(first + room, steps)
-        walked: tuple[Any, Standing] = lax.fori_loop(first, end, one, (carry, refresh(carry)))
-        return walked
+        return lax.fori_loop(first, end, one, (carry, refresh(carry)))[0]
 
-    found: tuple[Any, Standing] = lax.fori_loop(0, -(-steps // room), block, (carry, standing))
-    return found
+    return lax.fori_loop(0, -(-steps // room), block, carry)

@@ -61,10 +61,8 @@ def labelled_weights(view: View, how: str) -> Array:
     return jnp.zeros(view.labelled.shape).at[rows].set(1 / size, mode="drop")
 
 
-def _forward(
-    view: View, base: Array, information: Array, amounts: Array, steps: int
-) -> tuple[Array, rank_one.Standing]:
-    """i32[steps], greedily added, N once none is left; and the standing after them."""
+def _forward(view: View, base: Array, information: Array, amounts: Array, steps: int) -> Array:
+    """i32[steps], greedily added, N once none is left."""
     total, room = view.available.shape[0], min(_ANEW, steps)
 
     def forms(one: Array, other: Array) -> tuple[Array, Array]:
@@ -104,9 +102,8 @@ def _forward(
         return (chosen, allowed.at[best].set(False)), standing
 
     start = jnp.full(steps, total, jnp.int32), view.available
-    nothing = rank_one.nothing(base.shape[0], room, total)
-    (chosen, _), standing = rank_one.walk(steps, room, refresh, pick, start, nothing)
-    return chosen, standing
+    chosen: Array = rank_one.walk(steps, room, refresh, pick, start)[0]
+    return chosen
 
 
 def matrix_of(view: View, base: Array, chosen: Array, kept: Array, amounts: Array) -> Array:
@@ -118,14 +115,13 @@ def matrix_of(view: View, base: Array, chosen: Array, kept: Array, amounts: Arra
 
 
 def _backward(
-    view: View, base: Array, information: Array, amounts: Array, chosen: Array,
-    standing: rank_one.Standing, k: int,
-) -> Array:  # fmt: skip
+    view: View, base: Array, information: Array, amounts: Array, chosen: Array, k: int
+) -> Array:
     """i32[k]: the chosen rows, in their order, of which those least missed are removed."""
     total = view.available.shape[0]
     rows = jnp.minimum(chosen, total - 1)
     x = inputs_of(view, view.features[rows])
-    amounts_of, room = amounts[rows], standing.over.shape[0]
+    amounts_of, room = amounts[rows], min(_ANEW, chosen.shape[0])
 
     def forms(one: Array, other: Array) -> tuple[Array, Array]:
         first, second = (jnp.dot(x, of, precision=PRECISION) * x for of in (one, other))
@@ -149,8 +145,7 @@ def _backward(
         standing = rank_one.moved(standing, moves, x[least], amount, products)
         return kept.at[least].set(kept[least] & ~enough), standing
 
-    small = standing._replace(s=standing.s[rows], t=standing.t[rows])
-    kept, _ = rank_one.walk(chosen.shape[0] - k, room, refresh, remove, chosen < total, small)
+    kept = rank_one.walk(chosen.shape[0] - k, room, refresh, remove, chosen < total)
     return chosen[jnp.argsort(~kept)[:k]]
 
 
@@ -193,7 +188,7 @@ def bait(*, form: str = "binary", ridge: float = 1.0, labelled: str = "mean") ->
         base = weighted_gram(view, worth * known)
         base += ridge * jnp.eye(base.shape[0])
         information = weighted_gram(view, worth / total)
-        chosen, standing = _forward(view, base, information, worth * share, steps)
-        return _backward(view, base, information, worth * share, chosen, standing, k), state
+        chosen = _forward(view, base, information, worth * share, steps)
+        return _backward(view, base, information, worth * share, chosen, k), state
 
     return Strategy(select)
