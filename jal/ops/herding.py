@@ -2,7 +2,8 @@
 
 The gain of a candidate j is Σ_x w(x)·max(k(x, x_j) - c(x), 0), where c(x) is the similarity of x to the
 nearest row that is taken. As c only rises, a gain once computed bounds those to come: only candidates
-whose bound reaches the best gain are computed again. Nothing of size N×N is ever held.
+whose bound reaches the best gain are computed again. Nothing of size N×N is held, but for a small pool of
+which many rows are picked: there all similarities, formed once, cost less than some of them at every pick.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from jal.core.types import Array
 from jal.ops.chunks import map_rows, over_true, sum_rows
 from jal.ops.device import a_step, any_of_all
 from jal.ops.distances import normalise
-from jal.ops.neighbours import over_pairs, unit_distances
+from jal.ops.neighbours import SMALL, holds_all, over_pairs, unit_distances
+from jal.ops.spread import mesh_of_rows
 
 _BLOCK = 64  # candidates computed again at a time; rows taken at a time
 _MANY = 4  # all pairs are formed again once one in so many candidates is in question
@@ -73,6 +75,15 @@ def gain_bounds(
     return all_gains(kernel, features, scales, cover, weights) * (1 + _SLACK)
 
 
+def first_bounds(
+    kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
+) -> Array:
+    """f32[N]: bounds to give to `greedy`; of a small pool they are infinite, and it finds its own."""
+    if features.shape[0] <= SMALL:
+        return jnp.full(features.shape[0], jnp.inf)
+    return gain_bounds(kernel, features, scales, cover, weights)
+
+
 def all_gains(
     kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
 ) -> Array:
@@ -102,6 +113,44 @@ def gains_of(
 
     gained: Array = sum_rows(chunk, (features, scales, cover, weights), _columns())
     return gained
+
+
+class _Similar(NamedTuple):
+    """What `greedy` asks of the similarities, read from the pool's rows or from a table of all of them.
+
+    Attributes:
+      gains: `(rows i32[R], cover f32[N]) -> f32[R]`, their gains.
+      bounds: `(cover f32[N]) -> f32[N]`, no less than any row's gain.
+      to: `(row i32[1], found bool[1], cover f32[N]) -> f32[N]`, the cover once it is taken.
+    """
+
+    gains: Callable[[Array, Array], Array]
+    bounds: Callable[[Array], Array]
+    to: Callable[[Array, Array, Array], Array]
+
+
+def _read(kernel: Kernel, features: Array, scales: Array, weights: Array) -> _Similar:
+    def to(row: Array, found: Array, cover: Array) -> Array:
+        return cover_more(kernel, normalise(features[row]), found, features, scales, cover)
+
+    return _Similar(
+        lambda rows, cover: gains_of(kernel, rows, features, scales, cover, weights),
+        lambda cover: gain_bounds(kernel, features, scales, cover, weights),
+        to,
+    )
+
+
+def _held(kernel: Kernel, features: Array, scales: Array, weights: Array) -> _Similar:
+    table = kernel(unit_distances(normalise(features), features, scales))
+
+    def gains(near: Array, cover: Array) -> Array:
+        return (jnp.maximum(near - cover, 0) * weights).sum(axis=1)
+
+    return _Similar(
+        lambda rows, cover: gains(table[rows], cover),
+        lambda cover: gains(table, cover) * (1 + _SLACK),
+        lambda row, found, cover: jnp.maximum(cover, jnp.where(found, table[row[0]], 0)),
+    )
 
 
 class _Search(NamedTuple):
@@ -148,7 +197,7 @@ def greedy(
       scales: f32[N], from `jal.ops.neighbours.inverse_norms`.
       cover: f32[N], c.
       weights: f32[N], w, at least 0.
-      bounds: f32[N], no less than the gains, as of `gain_bounds` or of an earlier call with more left
+      bounds: f32[N], no less than the gains, as of `first_bounds` or of an earlier call with more left
         to cover.
       allowed: bool[N], the candidates.
       k: how many.
@@ -158,13 +207,16 @@ def greedy(
     """
     total = features.shape[0]
     block = min(_BLOCK, total)
+    alone = mesh_of_rows() is None  # where rows lie spread, none of the devices may hold all
+    make = _held if alone and holds_all(total, k * block) else _read
+    similar = make(kernel, features, scales, weights)
 
     def pick(index: Array, carry: tuple) -> tuple:
         picks, allowed, cover, bounds = carry
 
         def compute(state: _Search) -> _Search:
             rows = lax.top_k(state.left(allowed), block)[1]
-            gains = gains_of(kernel, rows, features, scales, cover, weights)
+            gains = similar.gains(rows, cover)
             bounds = state.bounds.at[rows].set(gains)
             computed = state.computed.at[rows].set(True)
             exact = jnp.where(allowed & computed, bounds, 0)
@@ -173,8 +225,7 @@ def greedy(
             return _Search(bounds, computed, exact[chosen], jnp.where(gained, chosen, total))
 
         def tighten(state: _Search) -> _Search:
-            fresh = gain_bounds(kernel, features, scales, cover, weights)
-            return state._replace(bounds=jnp.minimum(state.bounds, fresh))
+            return state._replace(bounds=jnp.minimum(state.bounds, similar.bounds(cover)))
 
         nothing = jnp.zeros(total, bool), jnp.float32(0), jnp.int32(total)
         search = compute(_Search(bounds, *nothing))
@@ -183,8 +234,7 @@ def greedy(
         search = lax.while_loop(lambda state: state.in_question(allowed).any(), compute, search)
         bounds, chosen = search.bounds, search.chosen
         found = (chosen < total)[None]
-        centre = normalise(features[jnp.minimum(chosen, total - 1)][None])
-        cover = cover_more(kernel, centre, found, features, scales, cover)
+        cover = similar.to(jnp.minimum(chosen, total - 1)[None], found, cover)
         return (
             picks.at[index].set(chosen),
             allowed.at[chosen].set(False, mode="drop"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jal.core.types import Array, Key
 from jal.ops.chunks import map_rows
 from jal.ops.device import a_step, most
 from jal.ops.distances import squared_distances, squared_norms
+from jal.ops.neighbours import holds_all
 from jal.ops.sample import Sample, Space, gather, over_blocks
 
 POINTS_PER_CLUSTER = 512
@@ -33,37 +35,62 @@ class _Lloyd(NamedTuple):
     converged: Array
 
 
-def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
+def seed(key: Key, sample: Sample, k: int, active: Array, trials: int = 1) -> Array:
     """k-means++ seeds f32[k, E]; those from `active` on are zero.
 
     Each next seed is drawn with probability proportional to the squared distance to the nearest seed
-    (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. The sample is
-    drawn at random, so its first point is a uniform draw.
+    (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. Of several
+    `trials` the one is taken that leaves the least sum of these distances: greedy k-means++, which is
+    scikit-learn's. The sample is drawn at random, so its first point is a uniform draw.
     """
     capacity, dimension = sample.points.shape
-    first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
+    closer = (_closer_by_table if holds_all(capacity, k * trials) else _closer)(sample)
 
     def add(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centroids, nearest = carry
-
-        def update(carry: tuple, start: Array, points: Array, norms: Array, valid: Array) -> tuple:
-            (nearest,) = carry
-            new = squared_distances(centroids[index - 1][None], points, norms)[0]
-            old = lax.dynamic_slice_in_dim(nearest, start, points.shape[0])
-            smaller = jnp.where(valid, jnp.minimum(old, new), 0)
-            return (lax.dynamic_update_slice_in_dim(nearest, smaller, start, 0),)
-
-        (nearest,) = over_blocks(sample, update, (nearest,))
-        cumulative = jnp.cumsum(jnp.where(jnp.arange(capacity) < sample.size, nearest, 0))
-        uniform = jax.random.uniform(jax.random.fold_in(key, index))
+        cumulative = jnp.cumsum(nearest)
+        uniform = jax.random.uniform(jax.random.fold_in(key, index), (trials,))
         drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
         anywhere = (uniform * sample.size).astype(jnp.int32)
-        chosen = jnp.where(cumulative[-1] > 0, drawn, anywhere)
-        chosen = jnp.clip(chosen, 0, jnp.maximum(sample.size - 1, 0))
+        tried = jnp.where(cumulative[-1] > 0, drawn, anywhere)
+        tried = jnp.clip(tried, 0, jnp.maximum(sample.size - 1, 0))
+        left = closer(tried, nearest)
+        best = jnp.argmin(left.sum(axis=1))
         place = jnp.where(index < active, index, k)
-        return centroids.at[place].set(sample.points[chosen], mode="drop"), nearest
+        return centroids.at[place].set(sample.points[tried[best]], mode="drop"), left[best]
 
-    return lax.fori_loop(1, most(active), add, (first, jnp.full(capacity, jnp.inf)))[0]
+    first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
+    nearest = closer(jnp.zeros(1, jnp.int32), jnp.full(capacity, jnp.inf))[0]
+    return lax.fori_loop(1, most(active), add, (first, nearest))[0]
+
+
+def _closer(sample: Sample) -> Callable[[Array, Array], Array]:
+    """`(rows i32[T], nearest f32[P]) -> f32[T, P]`: squared distance to the nearest seed, were a row one.
+
+    Zero for points that are none.
+    """
+
+    def closer(rows: Array, nearest: Array) -> Array:
+        centres = sample.points[rows]
+
+        def update(carry: tuple, start: Array, points: Array, norms: Array, valid: Array) -> tuple:
+            (left,) = carry
+            new = squared_distances(centres, points, norms)
+            old = lax.dynamic_slice_in_dim(nearest, start, points.shape[0])
+            smaller = jnp.where(valid, jnp.minimum(old, new), 0)
+            return (lax.dynamic_update_slice_in_dim(left, smaller, start, 1),)
+
+        nothing = jnp.zeros((rows.shape[0], nearest.shape[0]))
+        return over_blocks(sample, update, (nothing,))[0]
+
+    return closer
+
+
+def _closer_by_table(sample: Sample) -> Callable[[Array, Array], Array]:
+    """As `_closer`, from the distances of all pairs."""
+    valid = jnp.arange(sample.points.shape[0]) < sample.size
+    table = jnp.where(valid, squared_distances(sample.points, sample.points, sample.norms), 0)
+    return lambda rows, nearest: jnp.minimum(jnp.where(valid, nearest, 0), table[rows])
 
 
 def _nearest(
@@ -130,7 +157,9 @@ def _reseed_empty(
     return lax.fori_loop(0, most(empty.sum()), move, (centroids, empty, distances))[0]
 
 
-def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) -> Array:
+def kmeans(
+    key: Key, sample: Sample, k: int, active: Array | int | None = None, trials: int = 1
+) -> Array:
     """Centroids f32[k, E] of Lloyd's algorithm after k-means++ seeding.
 
     Stops when no assignment changes, when the inertia falls by less than 1e-4 of itself, or after 100
@@ -141,6 +170,7 @@ def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) 
       sample: the points, drawn at random.
       k: the number of centroids, static.
       active: i32[], how many of them are in use (k by default); the rest are zero.
+      trials: of the seeding.
     """
     active = jnp.asarray(k if active is None else active, jnp.int32)
     capacity, dimension = sample.points.shape
@@ -189,7 +219,7 @@ def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) 
         return ~state.converged & (state.iteration < MAX_ITERATIONS)
 
     start = _Lloyd(
-        centroids=seed(key, sample, k, active),
+        centroids=seed(key, sample, k, active, trials),
         assigned=jnp.full(capacity, -1, jnp.int32),
         inertia=jnp.float32(jnp.inf),
         iteration=jnp.int32(0),

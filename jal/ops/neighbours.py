@@ -1,4 +1,4 @@
-"""Distances between all pairs of normalised pool rows, in tiles: nothing of size N×N is ever held."""
+"""Distances between all pairs of normalised pool rows, in tiles: of a large pool nothing N×N is held."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from jal.ops.spread import from_owners, mesh_of_rows, on_each_device
 
 _ROWS = 512
 _COLUMNS = 2048
+SMALL = 4096  # rows, of which all pairs may be held: 64 MB
 
 Tile = Callable[[Any, Array, Any, Array, Array], tuple[Array, Array]]
 
@@ -24,6 +25,16 @@ Tile = Callable[[Any, Array, Any, Array, Array], tuple[Array, Array]]
 def _tile() -> int:
     """Rows and columns of a tile where each pair is formed once."""
     return a_step(cpu=1024, accelerator=2048)
+
+
+def holds_all(total: int, asked: int) -> bool:
+    """Whether all pairs of so many rows are to be held: they may, and it costs less than those asked for.
+
+    Args:
+      total: how many rows.
+      asked: how many rows' pairs with all others are formed one after the other otherwise.
+    """
+    return total <= min(SMALL, asked)
 
 
 def inverse_norms(features: Array) -> Array:

@@ -11,7 +11,14 @@ from jal.ops.kmeans import POINTS_PER_CLUSTER, assign, kmeans
 from jal.ops.sample import gather
 
 
-def cluster_pool(key: Key, features: Array, k: int, active: Array | int | None = None) -> Array:
+def cluster_pool(
+    key: Key,
+    features: Array,
+    k: int,
+    active: Array | int | None = None,
+    mask: Array | None = None,
+    trials: int = 1,
+) -> Array:
     """i32[N]: the k-means cluster of each normalised row.
 
     Args:
@@ -19,10 +26,14 @@ def cluster_pool(key: Key, features: Array, k: int, active: Array | int | None =
       features: f[N, D].
       k: the number of clusters, static.
       active: i32[], how many of them are in use; all by default.
+      mask: bool[N], the rows that are clustered, at least as many as clusters; all by default. The others
+        go to the nearest cluster.
+      trials: of the seeding.
     """
     gather_key, kmeans_key = jax.random.split(key)
     active = k if active is None else active
-    everything, limit = jnp.ones(features.shape[0], bool), POINTS_PER_CLUSTER
-    sample = gather(gather_key, features, everything, normalise, limit * k, limit * active)
-    centroids = kmeans(kmeans_key, sample, k, active)
+    mask = jnp.ones(features.shape[0], bool) if mask is None else mask
+    limit = POINTS_PER_CLUSTER
+    sample = gather(gather_key, features, mask, normalise, limit * k, limit * active)
+    centroids = kmeans(kmeans_key, sample, k, active, trials)
     return assign(features, normalise, centroids, active)[0]

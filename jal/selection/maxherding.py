@@ -88,7 +88,7 @@ def maxherding(*, kernel: str = "gaussian", sigma: float = 1.0, limit: int = 50_
     similar = KERNELS[kernel](sigma)
 
     def bounds_of(features: Array, scales: Array, cover: Array) -> Array:
-        return herding.gain_bounds(similar, features, scales, cover, jnp.ones_like(cover))
+        return herding.first_bounds(similar, features, scales, cover, jnp.ones_like(cover))
 
     def prepare(key: Key, pool: Pool, schedule: tuple[int, ...]) -> Represented:
         rows = jnp.arange(pool.size, dtype=jnp.int32)

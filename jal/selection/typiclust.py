@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -124,11 +125,15 @@ def typiclust(
     ) -> tuple[Array, Clustering]:
         total = view.labelled.shape[0]
         highest = min(clusters, total)
+        present = view.labelled | view.available
         wanted = jnp.minimum(view.labelled.sum() + k, highest).astype(jnp.int32)
         anew = wanted != state.clusters
 
         def cluster() -> Clustering:
-            assigned = cluster_pool(view.clustering, view.pool_features, highest, wanted)
+            trials = 2 + int(math.log(highest))  # scikit-learn's, as the authors use it
+            assigned = cluster_pool(
+                view.clustering, view.pool_features, highest, wanted, present, trials
+            )
             return Clustering(jnp.where(anew, assigned, state.assigned), wanted)
 
         # One branch also where runs are vmapped: mostly all of them keep theirs, or none does.
@@ -137,7 +142,7 @@ def typiclust(
         def count(rows: Array) -> Array:
             return jnp.zeros(highest, jnp.int32).at[state.assigned].add(rows.astype(jnp.int32))
 
-        sizes, labelled = count(jnp.ones_like(view.available)), count(view.labelled)
+        sizes, labelled = count(present), count(view.labelled)
         small = (sizes <= smallest).astype(jnp.int32)
         # At least half the width is filled: no cluster runs dry before its rows do.
         width = max(within, 2 * k)

@@ -118,7 +118,7 @@ def uherding(
         weights = jnp.where(view.count > 0, weights, counted.astype(jnp.float32))
         similar = herding.gaussian(width(view, adapt) if sigma is None else sigma)
         cover = herding.cover_by(similar, view.pool_features, view.labelled, features, scales)
-        bounds = herding.gain_bounds(similar, features, scales, cover, weights)
+        bounds = herding.first_bounds(similar, features, scales, cover, weights)
         allowed = view.available[rows] & counted
         picks, _, _ = herding.greedy(similar, features, scales, cover, weights, bounds, allowed, k)
         return in_pool(fill_key, picks, rows, view, k), state

@@ -115,6 +115,41 @@ def test_seeds_are_drawn_by_squared_distance() -> None:
     assert (second == 3).mean() == pytest.approx(0.9, abs=4.5 * np.sqrt(0.09 / 4000))
 
 
+@pytest.mark.parametrize("table", [False, True])
+def test_greedy_seeds_leave_the_least_of_several_draws(
+    table: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "holds_all", lambda total, asked: table)
+    key, k, trials, size = jax.random.key(4), 9, 5, 97
+    points = np.concatenate([clouds(4, rows=size), np.full((3, 4), 50, np.float32)])
+    sample = Sample(points, np.square(points).sum(axis=1), np.int32(size))  # the last are none
+    found = np.asarray(jax.jit(cluster.seed, static_argnums=(2, 4))(key, sample, k, k, trials))
+    expected = [0]
+    for index in range(1, k):
+        nearest = distances_of(points[:size], points[expected]).min(axis=1)
+        uniform = np.asarray(jax.random.uniform(jax.random.fold_in(key, index), (trials,)))
+        drawn = np.searchsorted(np.cumsum(nearest), uniform * nearest.sum(), side="right")
+        left = np.minimum(nearest[:, None], distances_of(points[:size], points[drawn])).sum(axis=0)
+        expected.append(int(drawn[left.argmin()]))
+    np.testing.assert_array_equal(found, points[expected])
+
+
+def test_greedy_seeding_reaches_what_scikit_learn_does() -> None:
+    points = clouds(6, rows=400, dimension=8, groups=40)
+    sample, greedy = sample_of(points), jax.jit(cluster.kmeans, static_argnums=(2, 4))
+    ours, plain, theirs = [], [], []
+    for trial in range(8):
+        key = jax.random.key(trial)
+        for into, centres in (
+            (ours, greedy(key, sample, 60, 60, 6)),
+            (plain, kmeans(key, sample, 60)),
+        ):
+            into.append(distances_of(points, np.asarray(centres)).min(axis=1).sum())
+        theirs.append(KMeans(60, n_init=1, random_state=trial).fit(points).inertia_)
+    assert np.mean(ours) < 1.02 * np.mean(theirs)
+    assert np.mean(ours) < 0.985 * np.mean(plain)
+
+
 def test_all_points_the_same() -> None:
     features = np.ones((40, 3), np.float32)
     positions, sizes = find(jax.random.key(0), features, np.ones(40, bool), normalise, 6)
