@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -35,27 +36,31 @@ class _Lloyd(NamedTuple):
     converged: Array
 
 
-def seed(key: Key, sample: Sample, k: int, active: Array, trials: int = 1) -> Array:
+def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
     """k-means++ seeds f32[k, E]; those from `active` on are zero.
 
     Each next seed is drawn with probability proportional to the squared distance to the nearest seed
-    (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. Of several
-    `trials` the one is taken that leaves the least sum of these distances: greedy k-means++, which is
-    scikit-learn's. The sample is drawn at random, so its first point is a uniform draw.
+    (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. Of 2 + log(active)
+    draws, as many as scikit-learn's, the one is taken that leaves the least sum of these distances
+    (greedy k-means++). The sample is drawn at random, so its first point is a uniform draw.
     """
     capacity, dimension = sample.points.shape
+    trials = 2 + int(math.log(k))
+    number = jnp.arange(trials)
+    counted = number < 2 + jnp.floor(jnp.log(active.astype(jnp.float32)))
     closer = (_closer_by_table if holds_all(capacity, k * trials) else _closer)(sample)
 
     def add(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         centroids, nearest = carry
         cumulative = jnp.cumsum(nearest)
-        uniform = jax.random.uniform(jax.random.fold_in(key, index), (trials,))
+        step = jax.random.fold_in(key, index)
+        uniform = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(step, each)))(number)
         drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
         anywhere = (uniform * sample.size).astype(jnp.int32)
         tried = jnp.where(cumulative[-1] > 0, drawn, anywhere)
         tried = jnp.clip(tried, 0, jnp.maximum(sample.size - 1, 0))
         left = closer(tried, nearest)
-        best = jnp.argmin(left.sum(axis=1))
+        best = jnp.argmin(jnp.where(counted, left.sum(axis=1), jnp.inf))
         place = jnp.where(index < active, index, k)
         return centroids.at[place].set(sample.points[tried[best]], mode="drop"), left[best]
 
@@ -157,10 +162,8 @@ def _reseed_empty(
     return lax.fori_loop(0, most(empty.sum()), move, (centroids, empty, distances))[0]
 
 
-def kmeans(
-    key: Key, sample: Sample, k: int, active: Array | int | None = None, trials: int = 1
-) -> Array:
-    """Centroids f32[k, E] of Lloyd's algorithm after k-means++ seeding.
+def kmeans(key: Key, sample: Sample, k: int, active: Array | int | None = None) -> Array:
+    """Centroids f32[k, E] of Lloyd's algorithm after greedy k-means++ seeding.
 
     Stops when no assignment changes, when the inertia falls by less than 1e-4 of itself, or after 100
     iterations. An empty cluster is re-seeded with a point far from its centroid.
@@ -170,7 +173,6 @@ def kmeans(
       sample: the points, drawn at random.
       k: the number of centroids, static.
       active: i32[], how many of them are in use (k by default); the rest are zero.
-      trials: of the seeding.
     """
     active = jnp.asarray(k if active is None else active, jnp.int32)
     capacity, dimension = sample.points.shape
@@ -219,7 +221,7 @@ def kmeans(
         return ~state.converged & (state.iteration < MAX_ITERATIONS)
 
     start = _Lloyd(
-        centroids=seed(key, sample, k, active, trials),
+        centroids=seed(key, sample, k, active),
         assigned=jnp.full(capacity, -1, jnp.int32),
         inertia=jnp.float32(jnp.inf),
         iteration=jnp.int32(0),

@@ -17,7 +17,6 @@ def cluster_pool(
     k: int,
     active: Array | int | None = None,
     mask: Array | None = None,
-    trials: int = 1,
 ) -> Array:
     """i32[N]: the k-means cluster of each normalised row.
 
@@ -28,12 +27,11 @@ def cluster_pool(
       active: i32[], how many of them are in use; all by default.
       mask: bool[N], the rows that are clustered, at least as many as clusters; all by default. The others
         go to the nearest cluster.
-      trials: of the seeding.
     """
     gather_key, kmeans_key = jax.random.split(key)
     active = k if active is None else active
     mask = jnp.ones(features.shape[0], bool) if mask is None else mask
     limit = POINTS_PER_CLUSTER
     sample = gather(gather_key, features, mask, normalise, limit * k, limit * active)
-    centroids = kmeans(kmeans_key, sample, k, active, trials)
+    centroids = kmeans(kmeans_key, sample, k, active)
     return assign(features, normalise, centroids, active)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -130,10 +129,7 @@ def typiclust(
         anew = wanted != state.clusters
 
         def cluster() -> Clustering:
-            trials = 2 + int(math.log(highest))  # scikit-learn's, as the authors use it
-            assigned = cluster_pool(
-                view.clustering, view.pool_features, highest, wanted, present, trials
-            )
+            assigned = cluster_pool(view.clustering, view.pool_features, highest, wanted, present)
             return Clustering(jnp.where(anew, assigned, state.assigned), wanted)
 
         # One branch also where runs are vmapped: mostly all of them keep theirs, or none does.
