@@ -1,9 +1,7 @@
-"""k-means with k-means++ seeding, and the pool rows nearest the centroids."""
+"""k-means, and the pool rows nearest the centroids."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,8 +13,8 @@ from jal.core.types import Array, Key
 from jal.ops.chunks import map_rows
 from jal.ops.device import a_step, most
 from jal.ops.distances import squared_distances, squared_norms
-from jal.ops.neighbours import holds_all
 from jal.ops.sample import Sample, Space, gather, over_blocks
+from jal.ops.seeding import seed
 
 POINTS_PER_CLUSTER = 512
 MAX_ITERATIONS = 100
@@ -34,68 +32,6 @@ class _Lloyd(NamedTuple):
     inertia: Array
     iteration: Array
     converged: Array
-
-
-def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
-    """k-means++ seeds f32[k, E]; those from `active` on are zero.
-
-    Each next seed is drawn with probability proportional to the squared distance to the nearest seed
-    (Arthur & Vassilvitskii, SODA 2007); uniformly once every point coincides with one. Of 2 + log(active)
-    draws, as many as scikit-learn's, the one is taken that leaves the least sum of these distances
-    (greedy k-means++). The sample is drawn at random, so its first point is a uniform draw.
-    """
-    capacity, dimension = sample.points.shape
-    trials = 2 + int(math.log(k))
-    number = jnp.arange(trials)
-    counted = number < 2 + jnp.floor(jnp.log(active.astype(jnp.float32)))
-    closer = (_closer_by_table if holds_all(capacity, k * trials) else _closer)(sample)
-
-    def add(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        centroids, nearest = carry
-        cumulative = jnp.cumsum(nearest)
-        step = jax.random.fold_in(key, index)
-        uniform = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(step, each)))(number)
-        drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
-        anywhere = (uniform * sample.size).astype(jnp.int32)
-        tried = jnp.where(cumulative[-1] > 0, drawn, anywhere)
-        tried = jnp.clip(tried, 0, jnp.maximum(sample.size - 1, 0))
-        left = closer(tried, nearest)
-        best = jnp.argmin(jnp.where(counted, left.sum(axis=1), jnp.inf))
-        place = jnp.where(index < active, index, k)
-        return centroids.at[place].set(sample.points[tried[best]], mode="drop"), left[best]
-
-    first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
-    nearest = closer(jnp.zeros(1, jnp.int32), jnp.full(capacity, jnp.inf))[0]
-    return lax.fori_loop(1, most(active), add, (first, nearest))[0]
-
-
-def _closer(sample: Sample) -> Callable[[Array, Array], Array]:
-    """`(rows i32[T], nearest f32[P]) -> f32[T, P]`: squared distance to the nearest seed, were a row one.
-
-    Zero for points that are none.
-    """
-
-    def closer(rows: Array, nearest: Array) -> Array:
-        centres = sample.points[rows]
-
-        def update(carry: tuple, start: Array, points: Array, norms: Array, valid: Array) -> tuple:
-            (left,) = carry
-            new = squared_distances(centres, points, norms)
-            old = lax.dynamic_slice_in_dim(nearest, start, points.shape[0])
-            smaller = jnp.where(valid, jnp.minimum(old, new), 0)
-            return (lax.dynamic_update_slice_in_dim(left, smaller, start, 1),)
-
-        nothing = jnp.zeros((rows.shape[0], nearest.shape[0]))
-        return over_blocks(sample, update, (nothing,))[0]
-
-    return closer
-
-
-def _closer_by_table(sample: Sample) -> Callable[[Array, Array], Array]:
-    """As `_closer`, from the distances of all pairs."""
-    valid = jnp.arange(sample.points.shape[0]) < sample.size
-    table = jnp.where(valid, squared_distances(sample.points, sample.points, sample.norms), 0)
-    return lambda rows, nearest: jnp.minimum(jnp.where(valid, nearest, 0), table[rows])
 
 
 def _nearest(

@@ -10,7 +10,7 @@ from jax import lax
 
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
-from jal.ops import herding
+from jal.ops import kernel_cover
 from jal.ops.balls import cover_one, inside
 from jal.ops.chunks import over_true, sum_rows
 from jal.ops.neighbours import inverse_norms, unit_distances, unit_rows
@@ -164,7 +164,7 @@ def dcom(
         unsure = predictive(key, view, negative_margin, dropout=False)
         unsure -= unsure.min()
         nothing, left = jnp.zeros(unsure.shape), (~covered).astype(jnp.float32)
-        held = herding.all_gains(herding.top_hat(mean), features, scales, nothing, left)
+        held = kernel_cover.all_gains(kernel_cover.top_hat(mean), features, scales, nothing, left)
 
         def share(values: Array, allowed: Array) -> Array:
             most = jnp.where(allowed, values, 0).max()

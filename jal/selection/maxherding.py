@@ -9,13 +9,13 @@ from jax import lax
 
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
-from jal.ops import herding
+from jal.ops import herding, kernel_cover
 from jal.ops.device import any_of_all
 from jal.ops.draw import draw_rows
 from jal.ops.neighbours import inverse_norms
 from jal.selection import batches
 
-KERNELS = {"gaussian": herding.gaussian, "top_hat": herding.top_hat}
+KERNELS = {"gaussian": kernel_cover.gaussian, "top_hat": kernel_cover.top_hat}
 
 
 class Represented(NamedTuple):
@@ -99,7 +99,9 @@ def maxherding(*, kernel: str = "gaussian", sigma: float = 1.0, limit: int = 50_
         return Represented(rows, scales, bounds_of(features, scales, jnp.zeros(rows.shape)))
 
     def cover_of(view: View, features: Array, cache: Represented) -> Array:
-        return herding.cover_by(similar, view.pool_features, view.labelled, features, cache.scales)
+        return kernel_cover.cover_by(
+            similar, view.pool_features, view.labelled, features, cache.scales
+        )
 
     def start(key: Key, view: View, cache: Represented) -> Herd:
         features = rows_of(view.pool_features, cache.rows)

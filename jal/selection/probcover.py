@@ -11,7 +11,7 @@ from jax import lax
 
 from jal.core.types import Array, Key, Pool, Strategy, View
 from jal.errors import JalError
-from jal.ops import herding
+from jal.ops import kernel_cover
 from jal.ops.balls import cover_one, inside, without
 from jal.ops.chunks import over_true
 from jal.ops.neighbours import inverse_norms, over_pairs
@@ -62,7 +62,9 @@ def distance_to_others(features: Array, scales: Array, labels: Array) -> Array:
 def ball_sizes(features: Array, scales: Array, radius: Array) -> Array:
     """i32[N]: how many normalised rows lie strictly within the radius of each."""
     nothing = jnp.zeros(scales.shape)
-    held = herding.all_gains(herding.top_hat(radius), features, scales, nothing, nothing + 1)
+    held = kernel_cover.all_gains(
+        kernel_cover.top_hat(radius), features, scales, nothing, nothing + 1
+    )
     return held.astype(jnp.int32)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jal.core.types import Array, Cache, Key, Strategy, StrategyState, View
 from jal.errors import JalError
 from jal.learners import probe
-from jal.ops import herding
+from jal.ops import herding, kernel_cover
 from jal.ops.chunks import map_rows
 from jal.ops.distances import normalise, squared_distances
 from jal.ops.draw import draw_rows
@@ -116,8 +116,8 @@ def uherding(
         scales, weights = inverse_norms(features), weights[rows] * counted
         # Before the first label there is no probe that could be unsure.
         weights = jnp.where(view.count > 0, weights, counted.astype(jnp.float32))
-        similar = herding.gaussian(width(view, adapt) if sigma is None else sigma)
-        cover = herding.cover_by(similar, view.pool_features, view.labelled, features, scales)
+        similar = kernel_cover.gaussian(width(view, adapt) if sigma is None else sigma)
+        cover = kernel_cover.cover_by(similar, view.pool_features, view.labelled, features, scales)
         bounds = herding.first_bounds(similar, features, scales, cover, weights)
         allowed = view.available[rows] & counted
         picks, _, _ = herding.greedy(similar, features, scales, cover, weights, bounds, allowed, k)

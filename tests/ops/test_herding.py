@@ -1,4 +1,4 @@
-"""Kernel cover against explicit matrices, over several tiles."""
+"""Lazy greedy cover against brute force."""
 
 from __future__ import annotations
 
@@ -8,39 +8,10 @@ import pytest
 
 from jal.core.types import Array
 from jal.ops import herding, neighbours
+from jal.ops.kernel_cover import gaussian
 from jal.ops.neighbours import inverse_norms
 
-ROWS = 1100  # more than a tile, and no multiple of one
 WIDTH = 0.7
-gaussian = herding.gaussian(WIDTH)
-
-
-@jax.jit
-def both(features: Array, cover: Array, weights: Array, rows: Array, taken: Array) -> tuple:
-    scales = inverse_norms(features)
-    return (
-        herding.gain_bounds(gaussian, features, scales, cover, weights),
-        herding.gains_of(gaussian, rows, features, scales, cover, weights),
-        herding.cover_by(gaussian, features, taken, features, scales),
-    )
-
-
-def test_gains_of_all_pairs_of_a_few_rows_and_the_cover() -> None:
-    random = np.random.default_rng(0)
-    features = random.normal(size=(ROWS, 4)).astype(np.float16)
-    features[7] = 0
-    units = features.astype(np.float64)
-    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-12)
-    kernel = np.exp(-np.square(units[:, None] - units[None]).sum(axis=2) / WIDTH**2)
-    cover, weights = random.random(ROWS).astype(np.float32), random.random(ROWS).astype(np.float32)
-    weights[:50] = 0
-    gains = (np.maximum(kernel - cover, 0) * weights).sum(axis=1)
-    rows, taken = np.array([3, 1099, 7, 600]), random.random(ROWS) < 0.1
-    bounds, found, near = both(features, cover, weights, rows, taken)
-    np.testing.assert_allclose(found, gains[rows], rtol=1e-5)
-    np.testing.assert_allclose(bounds, gains, rtol=3e-5)
-    assert (np.asarray(bounds) > gains).all()
-    np.testing.assert_allclose(near, kernel[taken].max(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("small", [0, 4096], ids=["read", "held"])
@@ -58,8 +29,10 @@ def test_greedy_is_brute_force_however_similarities_are_kept(
     @jax.jit
     def ask(features: Array, cover: Array, weights: Array, allowed: Array) -> tuple:
         scales = inverse_norms(features)
-        bounds = herding.first_bounds(gaussian, features, scales, cover, weights)
-        return herding.greedy(gaussian, features, scales, cover, weights, bounds, allowed, 12)
+        bounds = herding.first_bounds(gaussian(WIDTH), features, scales, cover, weights)
+        return herding.greedy(
+            gaussian(WIDTH), features, scales, cover, weights, bounds, allowed, 12
+        )
 
     picks, covered, bounds = ask(features, cover, weights, allowed)
     units = features.astype(np.float64)

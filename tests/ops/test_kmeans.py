@@ -11,6 +11,7 @@ from sklearn.cluster import KMeans
 from jal.ops import kmeans as cluster
 from jal.ops.distances import normalise, squared_distances
 from jal.ops.kmeans import Sample
+from jal.ops.seeding import seed
 
 
 def clouds(seed: int, rows: int = 100, dimension: int = 4, groups: int = 5) -> np.ndarray:
@@ -35,7 +36,7 @@ def distances_of(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 kmeans = jax.jit(cluster.kmeans, static_argnums=2)
 find = jax.jit(cluster.representatives, static_argnums=(3, 4))
-seed_centres = jax.jit(cluster.seed, static_argnums=2)
+seed_centres = jax.jit(seed, static_argnums=2)
 gather = jax.jit(cluster.gather, static_argnums=(3, 4, 6))
 assign = jax.jit(cluster.assign, static_argnums=1)
 
@@ -63,6 +64,16 @@ def test_kmeans_equals_brute_force_from_the_same_seeds(trial: int) -> None:
     np.testing.assert_allclose(kmeans(key, sample, 5), lloyd(points, start), atol=1e-3)
 
 
+def test_kmeans_is_as_good_as_scikit_learns() -> None:
+    points = clouds(6, rows=400, dimension=8, groups=40)
+    ours, theirs = [], []
+    for trial in range(8):
+        centres = np.asarray(kmeans(jax.random.key(trial), sample_of(points), 60))
+        ours.append(distances_of(points, centres).min(axis=1).sum())
+        theirs.append(KMeans(60, n_init=1, random_state=trial).fit(points).inertia_)
+    assert np.mean(ours) < 1.01 * np.mean(theirs)
+
+
 def test_more_points_than_a_block() -> None:
     # 1300 points are three blocks of 512, the last padded; the padding must not pull a centroid.
     points = clouds(7, rows=1300)
@@ -85,61 +96,6 @@ def test_active_count_equals_fewer_clusters() -> None:
     expected = distances_of(points, np.asarray(few))
     np.testing.assert_array_equal(owner, expected.argmin(axis=1))
     np.testing.assert_allclose(squared, expected.min(axis=1), rtol=1e-4, atol=1e-3)
-
-
-def test_seeds_are_distinct_points() -> None:
-    points = np.repeat(np.arange(8.0)[:, None], 10, axis=0)  # eight places, ten points each
-    for trial in range(10):
-        chosen = np.asarray(seed_centres(jax.random.key(trial), sample_of(points), 8, np.int32(8)))[
-            :, 0
-        ]
-        assert sorted(chosen) == list(range(8))
-
-
-def test_seeds_are_drawn_by_squared_distance() -> None:
-    # The first point is the first seed; the others lie at 1 and 3, so 9 in 10 draws give the far one, which
-    # leaves less: of two draws it is taken unless both give the near one.
-    sample = sample_of(np.array([[0.0], [1.0], [3.0]]))
-    draw = jax.jit(
-        jax.vmap(lambda key, sample: cluster.seed(key, sample, 2, jnp.int32(2)), (0, None))
-    )
-    second = np.asarray(draw(jax.random.split(jax.random.key(0), 4000), sample))[:, 1, 0]
-    assert set(second.tolist()) == {1.0, 3.0}
-    assert (second == 3).mean() == pytest.approx(0.99, abs=4.5 * np.sqrt(0.0099 / 4000))
-
-
-@pytest.mark.parametrize("table", [False, True])
-def test_greedy_seeds_leave_the_least_of_several_draws(
-    table: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster, "holds_all", lambda total, asked: table)
-    key, k, trials, size = jax.random.key(4), 9, 2 + 2, 97  # log(9) = 2.2
-    points = np.concatenate([clouds(4, rows=size), np.full((3, 4), 50, np.float32)])
-    sample = Sample(points, np.square(points).sum(axis=1), np.int32(size))  # the last are none
-    found = np.asarray(jax.jit(cluster.seed, static_argnums=2)(key, sample, k + 30, np.int32(k)))[
-        :k
-    ]
-    expected = [0]
-    for index in range(1, k):
-        nearest = distances_of(points[:size], points[expected]).min(axis=1)
-        step = jax.random.fold_in(key, index)
-        uniform = np.array(
-            [jax.random.uniform(jax.random.fold_in(step, trial)) for trial in range(trials)]
-        )
-        drawn = np.searchsorted(np.cumsum(nearest), uniform * nearest.sum(), side="right")
-        left = np.minimum(nearest[:, None], distances_of(points[:size], points[drawn])).sum(axis=0)
-        expected.append(int(drawn[left.argmin()]))
-    np.testing.assert_array_equal(found, points[expected])
-
-
-def test_kmeans_is_as_good_as_scikit_learns() -> None:
-    points = clouds(6, rows=400, dimension=8, groups=40)
-    ours, theirs = [], []
-    for trial in range(8):
-        centres = np.asarray(kmeans(jax.random.key(trial), sample_of(points), 60))
-        ours.append(distances_of(points, centres).min(axis=1).sum())
-        theirs.append(KMeans(60, n_init=1, random_state=trial).fit(points).inertia_)
-    assert np.mean(ours) < 1.01 * np.mean(theirs)
 
 
 def test_all_points_the_same() -> None:
