@@ -17,7 +17,7 @@ from jal.core.types import Array
 from jal.ops.device import any_of_all
 from jal.ops.distances import normalise
 from jal.ops.kernel_cover import Kernel, all_gains, cover_more, gains_of
-from jal.ops.neighbours import SMALL, holds_all, unit_distances
+from jal.ops.neighbours import holds_all, is_small, unit_distances
 from jal.ops.spread import mesh_of_rows
 
 _BLOCK = 64  # candidates computed again at a time
@@ -36,7 +36,7 @@ def first_bounds(
     kernel: Kernel, features: Array, scales: Array, cover: Array, weights: Array
 ) -> Array:
     """f32[N]: bounds to give to `greedy`; of a small pool they are infinite, and it finds its own."""
-    if features.shape[0] <= SMALL:
+    if is_small(features.shape[0]):
         return jnp.full(features.shape[0], jnp.inf)
     return gain_bounds(kernel, features, scales, cover, weights)
 

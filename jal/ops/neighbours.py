@@ -17,7 +17,6 @@ from jal.ops.spread import from_owners, mesh_of_rows, on_each_device
 
 _ROWS = 512
 _COLUMNS = 2048
-SMALL = 4096  # rows, of which all pairs may be held: 64 MB
 
 Tile = Callable[[Any, Array, Any, Array, Array], tuple[Array, Array]]
 
@@ -27,6 +26,16 @@ def _tile() -> int:
     return a_step(cpu=1024, accelerator=2048)
 
 
+def _small() -> int:
+    """So many rows' pairs may be held: 64 MB on a CPU, where runs go one after another, 4 MB elsewhere."""
+    return a_step(cpu=4096, accelerator=1024)
+
+
+def is_small(total: int) -> bool:
+    """Whether all pairs of so many rows may be held."""
+    return total <= _small()
+
+
 def holds_all(total: int, asked: int) -> bool:
     """Whether all pairs of so many rows are to be held: they may, and it costs less than those asked for.
 
@@ -34,7 +43,7 @@ def holds_all(total: int, asked: int) -> bool:
       total: how many rows.
       asked: how many rows' pairs with all others are formed one after the other otherwise.
     """
-    return total <= min(SMALL, asked)
+    return is_small(total) and total <= asked
 
 
 def inverse_norms(features: Array) -> Array:

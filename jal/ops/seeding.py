@@ -15,6 +15,10 @@ from jal.ops.distances import squared_distances
 from jal.ops.neighbours import holds_all
 from jal.ops.sample import Sample, over_blocks
 
+_DEARER = 2  # a row's pairs with all others cost that much more than in a product of all rows
+
+_Closer = Callable[[Array, Array], Array]
+
 
 def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
     """k-means++ seeds f32[k, E]; those from `active` on are zero.
@@ -28,28 +32,38 @@ def seed(key: Key, sample: Sample, k: int, active: Array) -> Array:
     trials = 2 + int(math.log(k))
     number = jnp.arange(trials)
     counted = number < 2 + jnp.floor(jnp.log(active.astype(jnp.float32)))
-    closer = (_closer_by_table if holds_all(capacity, k * trials) else _closer)(sample)
 
-    def add(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        centroids, nearest = carry
-        cumulative = jnp.cumsum(nearest)
-        step = jax.random.fold_in(key, index)
-        uniform = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(step, each)))(number)
-        drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
-        anywhere = (uniform * sample.size).astype(jnp.int32)
-        tried = jnp.where(cumulative[-1] > 0, drawn, anywhere)
-        tried = jnp.clip(tried, 0, jnp.maximum(sample.size - 1, 0))
-        left = closer(tried, nearest)
-        best = jnp.argmin(jnp.where(counted, left.sum(axis=1), jnp.inf))
-        place = jnp.where(index < active, index, k)
-        return centroids.at[place].set(sample.points[tried[best]], mode="drop"), left[best]
+    def grow(make: Callable[[Sample], _Closer]) -> Array:
+        closer = make(sample)
 
-    first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
-    nearest = closer(jnp.zeros(1, jnp.int32), jnp.full(capacity, jnp.inf))[0]
-    return lax.fori_loop(1, most(active), add, (first, nearest))[0]
+        def add(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            centroids, nearest = carry
+            cumulative, step = jnp.cumsum(nearest), jax.random.fold_in(key, index)
+            uniform = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(step, each)))(
+                number
+            )
+            drawn = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+            anywhere = (uniform * sample.size).astype(jnp.int32)
+            tried = jnp.where(cumulative[-1] > 0, drawn, anywhere)
+            tried = jnp.clip(tried, 0, jnp.maximum(sample.size - 1, 0))
+            left = closer(tried, nearest)
+            best = jnp.argmin(jnp.where(counted, left.sum(axis=1), jnp.inf))
+            place = jnp.where(index < active, index, k)
+            return centroids.at[place].set(sample.points[tried[best]], mode="drop"), left[best]
+
+        first = jnp.zeros((k, dimension)).at[0].set(sample.points[0])
+        nearest = closer(jnp.zeros(1, jnp.int32), jnp.full(capacity, jnp.inf))[0]
+        centroids: Array = lax.fori_loop(1, most(active), add, (first, nearest))[0]
+        return centroids
+
+    if not holds_all(capacity, _DEARER * trials * k):
+        return grow(_closer)
+    many = _DEARER * trials * most(active) >= capacity
+    found: Array = lax.cond(many, lambda: grow(_closer_by_table), lambda: grow(_closer))
+    return found
 
 
-def _closer(sample: Sample) -> Callable[[Array, Array], Array]:
+def _closer(sample: Sample) -> _Closer:
     """`(rows i32[T], nearest f32[P]) -> f32[T, P]`: squared distance to the nearest seed, were a row one.
 
     Zero for points that are none.
@@ -71,7 +85,7 @@ def _closer(sample: Sample) -> Callable[[Array, Array], Array]:
     return closer
 
 
-def _closer_by_table(sample: Sample) -> Callable[[Array, Array], Array]:
+def _closer_by_table(sample: Sample) -> _Closer:
     """As `_closer`, from the distances of all pairs."""
     valid = jnp.arange(sample.points.shape[0]) < sample.size
     table = jnp.where(valid, squared_distances(sample.points, sample.points, sample.norms), 0)

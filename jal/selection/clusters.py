@@ -1,4 +1,4 @@
-"""k-means of a whole pool on its normalised rows."""
+"""k-means of a pool, or of a part of it, on its normalised rows."""
 
 from __future__ import annotations
 

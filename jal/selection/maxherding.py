@@ -24,7 +24,7 @@ class Represented(NamedTuple):
     Attributes:
       rows: i32[M].
       scales: f32[M], one over the norm of each.
-      bounds: f32[M], of what each gains while nothing is labelled.
+      bounds: f32[M], of what each gains while nothing is labelled; infinite for a small pool.
     """
 
     rows: Array
@@ -37,7 +37,7 @@ class Herd(NamedTuple):
 
     Attributes:
       cover: f32[M], similarity to the nearest row that was labelled or picked.
-      bounds: f32[M], of what each row gains beyond that cover.
+      bounds: f32[M], of what each row gains beyond that cover; of a small pool infinite at first.
     """
 
     cover: Array

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import jax
 import numpy as np
 import pytest
@@ -14,12 +16,18 @@ from jal.ops.neighbours import inverse_norms
 WIDTH = 0.7
 
 
-@pytest.mark.parametrize("small", [0, 4096], ids=["read", "held"])
+@pytest.mark.parametrize(
+    ("small", "spread", "k"),
+    [(4096, False, 12), (4096, True, 12), (4096, False, 1), (0, False, 12)],
+    ids=["held", "spread", "few", "large"],
+)
 def test_greedy_is_brute_force_however_similarities_are_kept(
-    small: int, monkeypatch: pytest.MonkeyPatch
+    small: int, spread: bool, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "SMALL", small)
-    monkeypatch.setattr(herding, "SMALL", small)
+    held = Mock(wraps=herding._held)
+    monkeypatch.setattr(herding, "_held", held)
+    monkeypatch.setattr(neighbours, "_small", lambda: small)
+    monkeypatch.setattr(herding, "mesh_of_rows", lambda: True if spread else None)
     random = np.random.default_rng(1)
     features = random.normal(size=(300, 6)).astype(np.float32)
     features[5] = 0
@@ -30,16 +38,15 @@ def test_greedy_is_brute_force_however_similarities_are_kept(
     def ask(features: Array, cover: Array, weights: Array, allowed: Array) -> tuple:
         scales = inverse_norms(features)
         bounds = herding.first_bounds(gaussian(WIDTH), features, scales, cover, weights)
-        return herding.greedy(
-            gaussian(WIDTH), features, scales, cover, weights, bounds, allowed, 12
-        )
+        return herding.greedy(gaussian(WIDTH), features, scales, cover, weights, bounds, allowed, k)
 
     picks, covered, bounds = ask(features, cover, weights, allowed)
+    assert held.called == (small > 0 and not spread and k * herding._BLOCK >= 300)
     units = features.astype(np.float64)
     units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-12)
     kernel = np.exp(-np.square(units[:, None] - units[None]).sum(axis=2) / WIDTH**2)
     near, expected = np.zeros(300), []
-    for _ in range(12):
+    for _ in range(k):
         gains = (np.maximum(kernel - near, 0) * weights).sum(axis=1)
         gains[~allowed | np.isin(np.arange(300), expected)] = -1
         expected.append(int(gains.argmax()))

@@ -51,15 +51,17 @@ def test_seeds_are_drawn_by_squared_distance() -> None:
     assert (second == 3).mean() == pytest.approx(0.99, abs=4.5 * np.sqrt(0.0099 / 4000))
 
 
-@pytest.mark.parametrize("table", [False, True])
+@pytest.mark.parametrize("dearer", [0, 100], ids=["streamed", "held"])
 def test_greedy_seeds_leave_the_least_of_several_draws(
-    table: bool, monkeypatch: pytest.MonkeyPatch
+    dearer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seeding, "holds_all", lambda total, asked: table)
+    monkeypatch.setattr(seeding, "_DEARER", dearer)
     key, k, trials, size = jax.random.key(4), 9, 2 + 2, 97  # log(9) = 2.2
     points = np.concatenate([clouds(4, rows=size), np.full((3, 4), 50, np.float32)])
     sample = Sample(points, np.square(points).sum(axis=1), np.int32(size))  # the last are none
-    found = np.asarray(seed_centres(key, sample, k + 30, np.int32(k)))[:k]
+    seeds = jax.jit(lambda key, sample, active: seeding.seed(key, sample, k + 30, active))
+    found = np.asarray(seeds(key, sample, np.int32(k)))
+    assert (found[k:] == 0).all()
     expected = [0]
     for index in range(1, k):
         nearest = distances_of(points[:size], points[expected]).min(axis=1)
@@ -70,4 +72,4 @@ def test_greedy_seeds_leave_the_least_of_several_draws(
         drawn = np.searchsorted(np.cumsum(nearest), uniform * nearest.sum(), side="right")
         left = np.minimum(nearest[:, None], distances_of(points[:size], points[drawn])).sum(axis=0)
         expected.append(int(drawn[left.argmin()]))
-    np.testing.assert_array_equal(found, points[expected])
+    np.testing.assert_array_equal(found[:k], points[expected])

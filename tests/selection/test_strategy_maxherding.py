@@ -12,6 +12,7 @@ from strategy_views import compiled, later, make_view, pool_of
 
 from jal.core.spec import Choice
 from jal.errors import JalError
+from jal.ops import neighbours
 from jal.selection import make_strategy
 
 K = 6
@@ -30,7 +31,7 @@ def test_three_rounds_are_the_oracles(seed: int, labelled: int) -> None:
         view = later(view, picks.tolist())
 
 
-def test_several_tiles_in_half_precision_with_a_narrow_kernel() -> None:
+def test_a_large_batch_in_half_precision_with_a_narrow_kernel() -> None:
     view, key = make_view(3, rows=1100, dimension=5, labelled=4), jax.random.key(3)
     half = replace(view, pool_features=np.asarray(view.pool_features).astype(np.float16))
     narrow = compiled("maxherding", sigma=0.3)
@@ -38,6 +39,25 @@ def test_several_tiles_in_half_precision_with_a_narrow_kernel() -> None:
     picks, _ = narrow.select(key, half, cache, narrow.start(key, half, cache), 20)
     kernel, available = kernel_of(half, 0.3), np.asarray(half.available)
     assert_greedy(picks.tolist(), kernel, np.asarray(half.labelled), available)
+
+
+def test_streamed_as_a_large_pool_is_three_rounds_are_the_oracles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No pool counts as small: bounds are finite, made once for all runs and carried from round to round."""
+    monkeypatch.setattr(neighbours, "_small", lambda: 0)
+    select, start, prepare, _ = compiled("maxherding", sigma=0.8)
+    for seed in range(4):
+        view = make_view(seed, rows=700, labelled=0 if seed % 2 else 8, set_aside=9)
+        key, kernel = jax.random.key(seed), kernel_of(view, 0.8)
+        cache = prepare(key, pool_of(view), ())
+        assert np.isfinite(cache.bounds).all()
+        state = start(key, view, cache)
+        for _ in range(3):
+            picks, state = select(key, view, cache, state, K)
+            labelled, available = np.asarray(view.labelled), np.asarray(view.available)
+            assert_greedy(picks.tolist(), kernel, labelled, available)
+            view = later(view, picks.tolist())
 
 
 def test_what_was_picked_but_not_labelled_is_there_to_be_gained_again() -> None:

@@ -31,8 +31,9 @@ def typicality(units: np.ndarray, neighbours: int = 20) -> np.ndarray:
 
 
 def oracle(view: View, assigned: np.ndarray, k: int, smallest: int = 5) -> list[int]:
-    units, labelled = unit_rows(view.pool_features), np.asarray(view.labelled).copy()
-    numbers, sizes = np.unique(assigned, return_counts=True)
+    units, labelled = unit_rows(view.pool_features), np.asarray(view.labelled)
+    left = np.asarray(view.available).copy()
+    numbers, sizes = np.unique(assigned[labelled | left], return_counts=True)
     taken = np.array([labelled[assigned == number].sum() for number in numbers])
     order = [number for _, _, number in sorted(zip(taken, -sizes, numbers, strict=True))]
     size_of = dict(zip(numbers, sizes, strict=True))
@@ -41,23 +42,34 @@ def oracle(view: View, assigned: np.ndarray, k: int, smallest: int = 5) -> list[
     picks: list[int] = []
     for ring in (large, small):
         turn = 0
-        while len(picks) < k and any((~labelled & (assigned == n)).any() for n in ring):
-            rows = np.flatnonzero(~labelled & (assigned == ring[turn % len(ring)]))
+        while len(picks) < k and any((left & (assigned == n)).any() for n in ring):
+            rows = np.flatnonzero(left & (assigned == ring[turn % len(ring)]))
             turn += 1
             if len(rows):
                 picks.append(int(rows[typicality(units[rows]).argmax()]))
-                labelled[picks[-1]] = True
+                left[picks[-1]] = False
     return picks
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_picks_are_the_oracles_given_the_clusters(seed: int) -> None:
-    view, key = make_view(seed, rows=120, labelled=6), jax.random.key(seed)
+    view = make_view(seed, rows=120, labelled=6, set_aside=15 * (seed % 2))
+    key = jax.random.key(seed)
     picks, state = select(key, view, (), start(key, view, ()), 7)
     assigned = np.asarray(state.assigned)
     assert int(state.clusters) == 13
     assert set(assigned) <= set(range(13))
     assert picks.tolist() == oracle(view, assigned, 7)
+
+
+def test_rows_that_are_neither_labelled_nor_to_be_picked_are_not_clustered() -> None:
+    view, key = make_view(3, rows=120, labelled=6, set_aside=40), jax.random.key(3)
+    aside = ~(np.asarray(view.labelled) | np.asarray(view.available))
+    moved = np.where(aside[:, None], -np.asarray(view.pool_features), view.pool_features)
+    elsewhere = replace(view, features=moved, pool_features=moved)
+    found, asked = (select(key, each, (), start(key, each, ()), 7) for each in (view, elsewhere))
+    assert found[0].tolist() == asked[0].tolist()
+    assert found[1].assigned[~aside].tolist() == asked[1].assigned[~aside].tolist()
 
 
 @pytest.mark.parametrize("seed", range(10))
