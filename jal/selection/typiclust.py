@@ -91,7 +91,8 @@ def typiclust(
     What is labelled or may be is clustered into as many clusters as there will be labels, at most
     `clusters`; the clusters are asked in turn, those with the fewest labels first and of them the
     largest, each for its most typical sample: the one of least mean squared distance to its neighbours
-    among what is still available there. Clusters are made anew each round until there are `clusters` of them.
+    among what is still available there. Clusters are made anew each round until there are `clusters` of
+    them.
 
     Of a large cluster only a part is compared, so that the cost of a pick does not grow with the square
     of the pool: of `within` rows or up to twice fewer, one drawn of each few that follow each other in
