@@ -135,7 +135,7 @@ def test_all_can_be_asked_and_then_nothing_is_left() -> None:
 
 
 def test_predictions_cover_the_pool_and_know_the_labels() -> None:
-    made = answered(session(), 3)
+    made = answered(session(), 4)
     frame = made.predictions()
     shares = frame[[f"p({name})" for name in CLASSES]].to_numpy()
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
