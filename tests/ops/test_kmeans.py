@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from points import clouds, distances_of, sample_of
 from sklearn.cluster import KMeans
 
 from jal.ops import kmeans as cluster
@@ -14,24 +15,8 @@ from jal.ops.kmeans import Sample
 from jal.ops.seeding import seed
 
 
-def clouds(seed: int, rows: int = 100, dimension: int = 4, groups: int = 5) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    centres = 4 * random.normal(size=(groups, dimension))
-    owner = random.integers(0, groups, rows)
-    return (centres[owner] + random.normal(size=(rows, dimension))).astype(np.float32)
-
-
 def identity(rows: jax.Array) -> jax.Array:
     return rows.astype(jnp.float32)
-
-
-def sample_of(points: np.ndarray) -> Sample:
-    points = np.asarray(points, np.float32)
-    return Sample(points, np.square(points).sum(axis=1), np.int32(len(points)))
-
-
-def distances_of(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    return np.square(points[:, None].astype(float) - np.asarray(centres, float)).sum(axis=2)
 
 
 kmeans = jax.jit(cluster.kmeans, static_argnums=2)
